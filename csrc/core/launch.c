@@ -1,0 +1,22 @@
+/* The way from a public function to a kernel: plan, workspace, team. */
+#include "core/dispatch.h"
+#include "core/team.h"
+#include "core/workspace.h"
+
+static fnn_status launch(fnn_op_id id, fnn_dtype dtype, const void *args)
+{
+    const fnn_op *op = fnn_selected_op(id, dtype);
+    const fnn_plan plan = op->plan(args, fnn_num_threads());
+    void *workspace = NULL;
+    if (plan.workspace > 0 && !(workspace = fnn_workspace(plan.workspace))) return FNN_ENOMEM;
+    fnn_team_run(op, args, workspace, plan.members);
+    return FNN_OK;
+}
+
+/* fnn_gemm and its siblings, as fastnn.h declares them. */
+#define FNN_OP(name, args_type)                                                                    \
+    fnn_status fnn_##name(fnn_dtype dtype, const args_type *args)                                  \
+    {                                                                                              \
+        return launch(FNN_OP_##name, dtype, args);                                                 \
+    }
+#include "ops/ops.def"

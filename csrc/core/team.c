@@ -1,0 +1,209 @@
+/* Why no OpenMP: libgomp hangs in a forked child, and two OpenMP runtimes in one process collide.
+ *
+ * Workers are started when first needed and never end. Between ops each waits on a mailbox of its
+ * own: it spins for a moment, then sleeps. Only workers that take part in an op are told of it, so
+ * nobody reads the description of an op that is being replaced. */
+#define _GNU_SOURCE
+#include "core/team.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+
+/* ---- events: a number that threads wait on, first spinning, then asleep ---------------------- */
+
+typedef struct event {
+    atomic_uint value;
+    atomic_int sleepers;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+} event;
+
+static void event_initialize(event *e)
+{
+    atomic_store(&e->value, 0);
+    atomic_store(&e->sleepers, 0);
+    pthread_mutex_init(&e->mutex, NULL);
+    pthread_cond_init(&e->changed, NULL);
+}
+
+static inline void cpu_relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+/* Returns the first value seen that is not `old`. */
+static unsigned event_wait(event *e, unsigned old, int spins)
+{
+    unsigned value;
+    for (int i = 0; i < spins; i++) {
+        value = atomic_load_explicit(&e->value, memory_order_acquire);
+        if (value != old) return value;
+        cpu_relax();
+    }
+    /* Either the setter sees this sleeper, or this thread sees the new value: both sides are
+     * sequentially consistent. */
+    pthread_mutex_lock(&e->mutex);
+    atomic_fetch_add(&e->sleepers, 1);
+    while ((value = atomic_load(&e->value)) == old) pthread_cond_wait(&e->changed, &e->mutex);
+    atomic_fetch_sub(&e->sleepers, 1);
+    pthread_mutex_unlock(&e->mutex);
+    return value;
+}
+
+static void event_set(event *e, unsigned value)
+{
+    atomic_store(&e->value, value);
+    if (atomic_load(&e->sleepers) == 0) return; /* the common case makes no system call */
+    pthread_mutex_lock(&e->mutex);
+    pthread_cond_broadcast(&e->changed);
+    pthread_mutex_unlock(&e->mutex);
+}
+
+/* ---- the team -------------------------------------------------------------------------------- */
+
+typedef struct fnn_barrier {
+    atomic_int arrived;
+    event generation;
+} fnn_barrier;
+
+typedef struct mailbox {
+    _Alignas(2 * FNN_ALIGN) event go; /* two lines: neighbours are prefetched in pairs */
+} mailbox;
+
+static struct {
+    pthread_mutex_t busy; /* held while an op runs; guards what is not atomic below */
+    int workers;          /* started; ranks 1 .. workers */
+    unsigned epoch;       /* number of the current op */
+    int cpus, spins, spins_within_cpus;
+
+    /* the current op, read by the members it was sent to */
+    const fnn_op *op;
+    const void *args;
+    void *workspace;
+    int size;
+
+    atomic_int running;  /* workers that have not finished */
+    event done;          /* the epoch whose workers have all finished */
+    fnn_barrier barrier; /* between the members of the current op */
+    mailbox mailboxes[FNN_MAX_THREADS];
+} team;
+
+static void reset(void)
+{
+    pthread_mutex_init(&team.busy, NULL);
+    team.workers = 0;
+    team.epoch = 0;
+    atomic_store(&team.running, 0);
+    atomic_store(&team.barrier.arrived, 0);
+    event_initialize(&team.done);
+    event_initialize(&team.barrier.generation);
+    for (int i = 0; i < FNN_MAX_THREADS; i++) event_initialize(&team.mailboxes[i].go);
+}
+
+/* fork() copies the calling thread alone. The parent waits for a running op, so that the child gets
+ * no half-done state; the child forgets the workers and starts its own when it needs them. */
+static void before_fork(void)
+{
+    pthread_mutex_lock(&team.busy);
+}
+
+static void after_fork_in_parent(void)
+{
+    pthread_mutex_unlock(&team.busy);
+}
+
+void fnn_team_initialize(int cpus, bool quota)
+{
+    /* A pause takes 40-140 cycles: about 100 us, or 10 us where a quota meters the time. The gap
+     * between two kernels of a training loop in Python is a few us. */
+    team.cpus = cpus;
+    team.spins_within_cpus = quota ? 500 : 5000;
+    reset();
+    pthread_atfork(before_fork, after_fork_in_parent, reset);
+}
+
+void fnn_team_barrier(const fnn_team *member)
+{
+    if (member->size == 1) return;
+    fnn_barrier *barrier = member->barrier;
+    const unsigned generation = atomic_load(&barrier->generation.value);
+    if (atomic_fetch_add(&barrier->arrived, 1) + 1 == member->size) {
+        atomic_store(&barrier->arrived, 0);
+        event_set(&barrier->generation, generation + 1);
+    } else {
+        event_wait(&barrier->generation, generation, team.spins);
+    }
+}
+
+static void run_member(int rank)
+{
+    const fnn_team member = {
+        .rank = rank, .size = team.size, .barrier = &team.barrier, .workspace = team.workspace};
+    team.op->run(team.args, &member);
+}
+
+static void *worker_main(void *argument)
+{
+    const int rank = (int)(intptr_t)argument;
+    unsigned epoch = 0;
+    for (;;) {
+        epoch = event_wait(&team.mailboxes[rank].go, epoch, team.spins_within_cpus);
+        run_member(rank);
+        if (atomic_fetch_sub(&team.running, 1) == 1) event_set(&team.done, epoch);
+    }
+    return NULL;
+}
+
+/* Starts workers until `members` can take part; returns how many members there are. */
+static int recruit(int members)
+{
+    if (team.workers >= members - 1) return members;
+    /* Signals are for the program's own threads. */
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    while (team.workers < members - 1) {
+        pthread_t thread;
+        const intptr_t rank = team.workers + 1;
+        if (pthread_create(&thread, &attributes, worker_main, (void *)rank) != 0) break;
+        team.workers++;
+    }
+    pthread_attr_destroy(&attributes);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return team.workers + 1;
+}
+
+void fnn_team_run(const fnn_op *op, const void *args, void *workspace, int members)
+{
+    if (members > 1 && pthread_mutex_trylock(&team.busy) == 0) {
+        members = recruit(members);
+        team.op = op;
+        team.args = args;
+        team.workspace = workspace;
+        team.size = members;
+        /* More members than CPUs: who waits should leave its CPU to who works. */
+        team.spins = members > team.cpus ? 0 : team.spins_within_cpus;
+        const unsigned before = team.epoch;
+        /* 0 is what a new worker's mailbox holds. */
+        const unsigned epoch = team.epoch + 1 != 0 ? team.epoch + 1 : 1;
+        team.epoch = epoch;
+        if (members > 1) {
+            atomic_store(&team.running, members - 1);
+            for (int rank = 1; rank < members; rank++) event_set(&team.mailboxes[rank].go, epoch);
+        }
+        run_member(0);
+        if (members > 1) event_wait(&team.done, before, team.spins);
+        else atomic_store(&team.done.value, epoch);
+        pthread_mutex_unlock(&team.busy);
+        return;
+    }
+    op->run(args, &(fnn_team){.rank = 0, .size = 1, .workspace = workspace});
+}

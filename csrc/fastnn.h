@@ -1,0 +1,264 @@
+/* fastnn: neural-network kernels for CPUs. The public C API.
+ *
+ * Every kernel is one function taking a dtype and one args struct. Arrays are raw pointers with
+ * strides in elements, images are NHWC, convolution weights OHWI. Sizes are non-negative; the
+ * caller has checked shapes, labels and overlaps: kernels trust their arguments. A kernel either
+ * computes its result and returns FNN_OK, or finds no memory for its workspace, returns FNN_ENOMEM
+ * and has written nothing. Results do not depend on the number of threads.
+ *
+ * Letters: N batch, I O features in and out, H W C KH KW image and filter, M N K for products;
+ * dx is the gradient with respect to x. */
+#ifndef FASTNN_H
+#define FASTNN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum fnn_status { FNN_OK, FNN_ENOMEM } fnn_status;
+typedef enum fnn_dtype { FNN_F32, FNN_F64, FNN_DTYPES } fnn_dtype;
+
+typedef enum fnn_activation {
+    FNN_IDENTITY,
+    FNN_RELU,        /* max(x, 0), NaN stays NaN */
+    FNN_SIGMOID,     /* 1 / (1 + exp(-x)) */
+    FNN_TANH,
+    FNN_SCALED_TANH, /* 1.7159 tanh(2x/3): LeCun et al. 1998, section II.B and appendix A */
+} fnn_activation;
+
+/* ---- products ---------------------------------------------------------------------------- */
+
+/* for i < M, j < N:
+ *     acc = beta * c[i,j]                        (0 when beta == 0: then c is not read)
+ *     for k < K ascending: acc = fma(alpha * a[i,k], b[k,j], acc)
+ *     out[i,j] = activation(acc + bias[j])       (bias may be NULL)
+ * Each line rounds once (the baseline x86-64 variant has no FMA: there the product rounds too).
+ * `out` may be `c`; it overlaps nothing else. */
+typedef struct fnn_gemm_args {
+    int64_t M, N, K;
+    const void *a; /* (M, K): a[i * a_rs + k * a_cs] */
+    int64_t a_rs, a_cs;
+    const void *b; /* (K, N) */
+    int64_t b_rs, b_cs;
+    const void *c; /* (M, N) */
+    int64_t c_rs, c_cs;
+    const void *bias; /* (N) or NULL */
+    int64_t bias_s;
+    void *out; /* (M, N) */
+    int64_t out_rs, out_cs;
+    double alpha, beta;
+    fnn_activation activation;
+} fnn_gemm_args;
+
+fnn_status fnn_gemm(fnn_dtype dtype, const fnn_gemm_args *args);
+
+/* for o < O: db[o] = (accumulate ? db[o] : 0) + sum over p < P of dy[p,o]
+ * The sum over p is cut in chunks by P alone; each is summed in order, then the chunks are. */
+typedef struct fnn_bias_backward_args {
+    int64_t P, O;
+    const void *dy; /* (P, O) contiguous */
+    void *db;       /* (O) contiguous */
+    bool accumulate;
+} fnn_bias_backward_args;
+
+fnn_status fnn_bias_backward(fnn_dtype dtype, const fnn_bias_backward_args *args);
+
+/* ---- convolution ------------------------------------------------------------------------- */
+
+/* Geometry shared by the convolution kernels. Arrays are contiguous:
+ * x (N, H, W, C), w (O, KH, KW, C / groups), y (N, OH, OW, O). */
+typedef struct fnn_conv2d_shape {
+    int64_t N, H, W, C;
+    int64_t O, KH, KW;
+    int64_t OH, OW;
+    int64_t stride_h, stride_w;
+    int64_t pad_top, pad_left; /* bottom and right follow from OH and OW */
+    int64_t dilation_h, dilation_w;
+    int64_t groups;
+} fnn_conv2d_shape;
+
+/* y[n,oh,ow,o] = activation(bias[o] + sum over kh, kw, c of x[n,h,w,g*Cg+c] * w[o,kh,kw,c]),
+ * h = oh*stride_h - pad_top + kh*dilation_h (w likewise), x = 0 outside the image, g the group of o.
+ * The sum is one fma chain from 0 over (kh, kw, c) ascending. */
+typedef struct fnn_conv2d_forward_args {
+    fnn_conv2d_shape shape;
+    const void *x, *w, *bias; /* bias (O) or NULL */
+    void *y;
+    fnn_activation activation;
+} fnn_conv2d_forward_args;
+
+fnn_status fnn_conv2d_forward(fnn_dtype dtype, const fnn_conv2d_forward_args *args);
+
+/* dx[n,h,w,c] = sum over (kh, kw, o) ascending, one chain, of dy[n,oh,ow,o] * w[o,kh,kw,c]
+ * for the (oh, ow) that read pixel (h, w) through tap (kh, kw). */
+typedef struct fnn_conv2d_backward_input_args {
+    fnn_conv2d_shape shape;
+    const void *dy, *w;
+    void *dx;
+} fnn_conv2d_backward_input_args;
+
+fnn_status fnn_conv2d_backward_input(fnn_dtype dtype, const fnn_conv2d_backward_input_args *args);
+
+/* dw[o,kh,kw,c] = (accumulate ? dw : 0) + sum over pixels (n, oh, ow) of dy[n,oh,ow,o] * x[n,h,w,c].
+ * The pixels are cut in chunks by the shape alone; each chunk is one fma chain; chunks add in order. */
+typedef struct fnn_conv2d_backward_weight_args {
+    fnn_conv2d_shape shape;
+    const void *dy, *x;
+    void *dw;
+    bool accumulate;
+} fnn_conv2d_backward_weight_args;
+
+fnn_status fnn_conv2d_backward_weight(fnn_dtype dtype, const fnn_conv2d_backward_weight_args *args);
+
+/* cols[p, (kh*KW + kw)*C + c] = x[n,h,w,c] (0 outside the image), p = (n*OH + oh)*OW + ow.
+ * Uses shape with groups = 1; O is not read. */
+typedef struct fnn_im2col_args {
+    fnn_conv2d_shape shape;
+    const void *x;
+    void *cols;
+} fnn_im2col_args;
+
+fnn_status fnn_im2col(fnn_dtype dtype, const fnn_im2col_args *args);
+
+/* dx[n,h,w,c] = sum of every cols entry that im2col copied from there, taps ascending. */
+typedef struct fnn_col2im_args {
+    fnn_conv2d_shape shape;
+    const void *cols;
+    void *dx;
+} fnn_col2im_args;
+
+fnn_status fnn_col2im(fnn_dtype dtype, const fnn_col2im_args *args);
+
+/* ---- pooling ----------------------------------------------------------------------------- */
+
+/* Windows as in fnn_conv2d_shape: O == C, dilation and groups are 1. */
+
+/* y = the maximum of each window, indices (may be NULL) = kh*KW + kw of the first maximum, or of the
+ * first NaN. Taps outside the image do not take part. */
+typedef struct fnn_max_pool2d_forward_args {
+    fnn_conv2d_shape shape;
+    const void *x;
+    void *y;
+    uint8_t *indices;
+} fnn_max_pool2d_forward_args;
+
+fnn_status fnn_max_pool2d_forward(fnn_dtype dtype, const fnn_max_pool2d_forward_args *args);
+
+/* dx[n,h,w,c] = sum of the dy whose window chose this pixel, windows ascending. */
+typedef struct fnn_max_pool2d_backward_args {
+    fnn_conv2d_shape shape;
+    const void *dy;
+    const uint8_t *indices;
+    void *dx;
+} fnn_max_pool2d_backward_args;
+
+fnn_status fnn_max_pool2d_backward(fnn_dtype dtype, const fnn_max_pool2d_backward_args *args);
+
+/* y = sum of each window / (KH*KW, or the taps inside the image when !count_include_pad).
+ * Taps outside the image add zero. */
+typedef struct fnn_avg_pool2d_args {
+    fnn_conv2d_shape shape;
+    bool count_include_pad;
+    const void *in; /* forward: x; backward: dy */
+    void *out;      /* forward: y; backward: dx */
+} fnn_avg_pool2d_args;
+
+fnn_status fnn_avg_pool2d_forward(fnn_dtype dtype, const fnn_avg_pool2d_args *args);
+fnn_status fnn_avg_pool2d_backward(fnn_dtype dtype, const fnn_avg_pool2d_args *args);
+
+/* ---- pointwise --------------------------------------------------------------------------- */
+
+/* forward: out[i] = f(x[i]); `out` may be `x`.
+ * backward: out[i] = dy[i] * f'(x[i]) computed from y = f(x); `out` may be `dy` or `y`. */
+typedef struct fnn_activation_args {
+    int64_t size;
+    fnn_activation activation;
+    const void *x;  /* forward: x; backward: y */
+    const void *dy; /* backward only */
+    void *out;
+} fnn_activation_args;
+
+fnn_status fnn_activation_forward(fnn_dtype dtype, const fnn_activation_args *args);
+fnn_status fnn_activation_backward(fnn_dtype dtype, const fnn_activation_args *args);
+
+/* ---- losses ------------------------------------------------------------------------------ */
+
+/* forward: out[n,:] = exp(x[n,:] - max) / sum of the same; `out` may be `x`.
+ * backward: out[n,c] = x[n,c] * (dy[n,c] - sum over j of dy[n,j]*x[n,j]), x being the softmax. */
+typedef struct fnn_softmax_args {
+    int64_t N, C;
+    const void *x;
+    const void *dy; /* backward only */
+    void *out;
+} fnn_softmax_args;
+
+fnn_status fnn_softmax_forward(fnn_dtype dtype, const fnn_softmax_args *args);
+fnn_status fnn_softmax_backward(fnn_dtype dtype, const fnn_softmax_args *args);
+
+/* loss = mean over n of logsumexp(logits[n,:]) - logits[n,labels[n]]
+ * dlogits[n,c] = (softmax(logits)[n,c] - (c == labels[n])) / N;  N, C > 0. */
+typedef struct fnn_softmax_cross_entropy_args {
+    int64_t N, C;
+    const void *logits;    /* (N, C) contiguous */
+    const int64_t *labels; /* (N), each in [0, C) */
+    void *dlogits;         /* (N, C) contiguous; may be logits */
+    double *loss;
+} fnn_softmax_cross_entropy_args;
+
+fnn_status fnn_softmax_cross_entropy(fnn_dtype dtype, const fnn_softmax_cross_entropy_args *args);
+
+/* loss = mean of (y - t)^2, dy = 2 (y - t) / size;  size > 0; dy may be y or t. */
+typedef struct fnn_mse_args {
+    int64_t size;
+    const void *y, *t;
+    void *dy;
+    double *loss;
+} fnn_mse_args;
+
+fnn_status fnn_mse(fnn_dtype dtype, const fnn_mse_args *args);
+
+/* ---- optimizers -------------------------------------------------------------------------- */
+
+/* g = dw + weight_decay * w;  v = momentum * v + g;  w -= lr * (nesterov ? g + momentum * v : v)
+ * v NULL stands for plain gradient descent, w -= lr * g. */
+typedef struct fnn_sgd_step_args {
+    int64_t size;
+    void *w;
+    const void *dw;
+    void *v;
+    const double *hyper; /* lr, momentum, weight_decay */
+    bool nesterov;
+} fnn_sgd_step_args;
+
+fnn_status fnn_sgd_step(fnn_dtype dtype, const fnn_sgd_step_args *args);
+
+/* ---- runtime ----------------------------------------------------------------------------- */
+
+#define FNN_MAX_THREADS 256
+
+/* Detects the CPU and reads FASTNN_ISA and FASTNN_NUM_THREADS. Runs by itself before the first
+ * kernel; call it first to learn of bad settings. NULL, or a sentence saying what is wrong and which
+ * values are valid. */
+const char *fnn_initialize(void);
+
+const char *fnn_version(void);
+const char *fnn_compiler(void);
+const char *fnn_isa(void);               /* the level kernels run at */
+const char *fnn_isa_requested(void);     /* FASTNN_ISA, or NULL */
+const char *fnn_isa_built(int i);        /* the i-th level in this build, ascending; NULL past the end */
+bool fnn_isa_available(const char *isa); /* built and supported by this CPU */
+
+int fnn_num_threads(void);                /* what the next call of this thread may use */
+void fnn_set_num_threads(int n);          /* 1 .. FNN_MAX_THREADS, for the process */
+int fnn_thread_limit(void);               /* of the calling thread; 0 = none set */
+void fnn_set_thread_limit(int n);         /* 0 .. FNN_MAX_THREADS, for the calling thread alone */
+const char *fnn_num_threads_source(void); /* where the process's number comes from */
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,102 @@
+/* exp, tanh and sigmoid: branch-free scalar functions that the compiler vectorises inside a loop.
+ * Every product-and-sum is an explicit fma, so that a vector body and its scalar tail agree bit for
+ * bit. Coefficients: tools/minimax.py, which prints their error. */
+#ifndef FNN_MATH_H
+#define FNN_MATH_H
+
+#include "ops/real.h"
+
+#if FNN_DOUBLE
+static const real EXP_TAIL[] = {
+    0x1.0000000000001p-1,  0.16666666666666669,    0.04166666666662413,    0.008333333333330062,
+    0.0013888888917213717, 0.00019841269863053618, 2.4801521295954376e-05, 2.7557268459997064e-06,
+    2.7620088445409746e-07, 2.510038549551032e-08,
+};
+static const real LN2_HIGH = 0x1.62e42feep-1, LN2_LOW = 1.9082149292705877e-10; /* 21 zero bits */
+enum { MANTISSA_BITS = 52, EXPONENT_BIAS = 1023 };
+static const real EXP_MIN = -746, EXP_MAX = 710, TANH_MAX = 20;
+#else
+static const real EXP_TAIL[] = {
+    0.5f, 0.16666576989698775f, 0.041666554617204574f, 0.008363179052722578f, 0.0013926183587713494f,
+};
+static const real LN2_HIGH = 0x1.62e4p-1f, LN2_LOW = 1.4286068203094173e-06f; /* 9 zero bits */
+enum { MANTISSA_BITS = 23, EXPONENT_BIAS = 127 };
+static const real EXP_MIN = -104, EXP_MAX = 89, TANH_MAX = 10;
+#endif
+static const real LOG2_E = REAL(1.4426950408889634);
+/* Adding 1.5 * 2^MANTISSA_BITS rounds to an integer, left in the low mantissa bits. */
+static const real ROUNDER = (real)(REAL(1.5) * (real)((int64_t)1 << MANTISSA_BITS));
+
+static inline real_bits bits_of(real x)
+{
+    real_bits bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+static inline real real_of(real_bits bits)
+{
+    real x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+/* 2^n, n within the range of normal numbers. */
+static inline real power_of_two(real_bits n)
+{
+    return real_of((n + EXPONENT_BIAS) << MANTISSA_BITS);
+}
+
+/* exp(x) = 2^n * (1 + tail), |tail| < 0.42; x within a few of EXP_MIN .. EXP_MAX.
+ * Cody and Waite's reduction: n = round(x / ln 2), r = x - n ln 2 in two steps. */
+static inline real exp_split(real x, real_bits *n)
+{
+    const real shifted = fma_real(x, LOG2_E, ROUNDER);
+    const real rounded = shifted - ROUNDER;
+    *n = bits_of(shifted) - bits_of(ROUNDER);
+    real r = fma_real(rounded, -LN2_HIGH, x);
+    r = fma_real(rounded, -LN2_LOW, r);
+    const int degree = sizeof EXP_TAIL / sizeof EXP_TAIL[0] - 1;
+    real q = EXP_TAIL[degree];
+#pragma GCC unroll 16
+    for (int i = degree - 1; i >= 0; i--) q = fma_real(q, r, EXP_TAIL[i]);
+    return fma_real(q * r, r, r);
+}
+
+static inline real exp_real(real x)
+{
+    /* Comparisons that NaN fails: it passes through. */
+    const real low = x < EXP_MIN ? EXP_MIN : x;
+    real_bits n;
+    const real tail = exp_split(low > EXP_MAX ? EXP_MAX : low, &n);
+    /* In two factors: the result may be subnormal, or 2^128 times a number below 1. */
+    const real_bits half = n >> 1;
+    return fma_real(tail, power_of_two(half), power_of_two(half)) * power_of_two(n - half);
+}
+
+/* tanh |x| = e / (e + 2) with e = exp(2|x|) - 1, which has no cancellation near 0. */
+static inline real tanh_real(real x)
+{
+    const real magnitude = x < 0 ? -x : x;
+    real_bits n;
+    const real tail = exp_split(2 * (magnitude > TANH_MAX ? TANH_MAX : magnitude), &n);
+    const real scale = power_of_two(n);
+    const real e = fma_real(scale, tail, scale - 1);
+    const real y = e / (e + 2);
+    const real_bits sign = bits_of(x) & bits_of(REAL(-0.0));
+    return real_of(bits_of(y) | sign);
+}
+
+/* 1 / (1 + exp(-x)) for x >= 0, exp(x) / (1 + exp(x)) below: exact down to the subnormals. */
+static inline real sigmoid_real(real x)
+{
+    const real e = exp_real(x < 0 ? x : -x);
+    const real numerator = x < 0 ? e : 1;
+    return numerator / (1 + e);
+}
+
+/* LeCun et al. 1998, appendix A: f(+-1) = +-1. */
+#define SCALED_TANH_AMPLITUDE REAL(1.7159)
+#define SCALED_TANH_SLOPE REAL(0.66666666666666667)
+
+#endif

@@ -1,0 +1,44 @@
+/* A matrix that may not exist: what a product reads, described by where its elements come from. */
+#ifndef FNN_SOURCE_H
+#define FNN_SOURCE_H
+
+#include "ops/real.h"
+
+/* Image patches: row p = (n*GH + i)*GW + j, column q = (kh*KW + kw)*C + c, element
+ *     image[n, h, w, c] with h*div_h = i*step_h + origin_h + kh*tap_h, w likewise,
+ * or 0 where that has no integer solution inside the image. Forward convolution reads x with
+ * step = stride, origin = -pad, tap = dilation, div = 1; the gradient with respect to x reads dy
+ * with step = 1, origin = +pad, tap = -dilation, div = stride. */
+typedef struct patches {
+    int64_t H, W;         /* image size */
+    int64_t pixel;        /* elements from one pixel of the image to the next */
+    int64_t GH, GW;       /* grid of patches per image */
+    int64_t KH, KW, C;    /* taps; channels read of each pixel */
+    int64_t step_h, step_w, origin_h, origin_w, tap_h, tap_w, div_h, div_w;
+} patches;
+
+typedef struct source {
+    const real *base;
+    enum { STRIDED, PATCHES } kind;
+    int64_t row_offset; /* of a source that is the lower part of another: added to every row */
+    /* STRIDED: row i = outer * inner + r is at outer * outer_stride + r * row_stride. A plain matrix
+     * has one outer block. */
+    int64_t inner, outer_stride, row_stride, col_stride;
+    patches patches;
+} source;
+
+static inline source strided_source(const real *base, int64_t row_stride, int64_t col_stride)
+{
+    return (source){.base = base,
+                    .kind = STRIDED,
+                    .inner = INT64_MAX,
+                    .row_stride = row_stride,
+                    .col_stride = col_stride};
+}
+
+/* for i < rows, j < cols: to[i*ld + j] = source[row + i, col + j] */
+#define source_copy VARIANT(source_copy)
+void source_copy(const source *from, int64_t row, int64_t rows, int64_t col, int64_t cols,
+                 real *restrict to, int64_t ld);
+
+#endif

@@ -1,0 +1,83 @@
+/* Where windows meet pixels, along one axis. */
+#ifndef FNN_WINDOW_H
+#define FNN_WINDOW_H
+
+#include "ops/source.h"
+
+/* The pixel under tap k of window i, or -1 outside an image of `size` pixels. */
+static inline int64_t pixel_of(int64_t i, int64_t stride, int64_t k, int64_t dilation, int64_t pad,
+                               int64_t size)
+{
+    const int64_t at = i * stride - pad + k * dilation;
+    return at >= 0 && at < size ? at : -1;
+}
+
+/* The window whose tap k is over pixel `at`, or -1 where none of `windows` is. */
+static inline int64_t window_of(int64_t at, int64_t stride, int64_t k, int64_t dilation, int64_t pad,
+                                int64_t windows)
+{
+    const int64_t start = at + pad - k * dilation;
+    if (start < 0 || start % stride != 0) return -1;
+    return start / stride < windows ? start / stride : -1;
+}
+
+/* Windows in a batch, N*OH*OW, and pixels, N*H*W. */
+static inline int64_t window_count(const fnn_conv2d_shape *s)
+{
+    return saturating_mul(saturating_mul(s->N, s->OH), s->OW);
+}
+
+static inline int64_t pixel_count(const fnn_conv2d_shape *s)
+{
+    return saturating_mul(saturating_mul(s->N, s->H), s->W);
+}
+
+/* What each window sees of x, one group: (N*OH*OW) x (KH*KW*Cg). */
+static inline source input_patches(const fnn_conv2d_shape *s, const real *x, int64_t group)
+{
+    const int64_t Cg = s->C / s->groups;
+    return (source){.base = x + group * Cg,
+                    .kind = PATCHES,
+                    .patches = {.H = s->H,
+                                .W = s->W,
+                                .pixel = s->C,
+                                .GH = s->OH,
+                                .GW = s->OW,
+                                .KH = s->KH,
+                                .KW = s->KW,
+                                .C = Cg,
+                                .step_h = s->stride_h,
+                                .step_w = s->stride_w,
+                                .origin_h = -s->pad_top,
+                                .origin_w = -s->pad_left,
+                                .tap_h = s->dilation_h,
+                                .tap_w = s->dilation_w,
+                                .div_h = 1,
+                                .div_w = 1}};
+}
+
+/* For each pixel of x and each tap, the outputs that saw it there: (N*H*W) x (KH*KW*Og). */
+static inline source output_patches(const fnn_conv2d_shape *s, const real *dy, int64_t group)
+{
+    const int64_t Og = s->O / s->groups;
+    return (source){.base = dy + group * Og,
+                    .kind = PATCHES,
+                    .patches = {.H = s->OH,
+                                .W = s->OW,
+                                .pixel = s->O,
+                                .GH = s->H,
+                                .GW = s->W,
+                                .KH = s->KH,
+                                .KW = s->KW,
+                                .C = Og,
+                                .step_h = 1,
+                                .step_w = 1,
+                                .origin_h = s->pad_top,
+                                .origin_w = s->pad_left,
+                                .tap_h = -s->dilation_h,
+                                .tap_w = -s->dilation_w,
+                                .div_h = s->stride_h,
+                                .div_w = s->stride_w}};
+}
+
+#endif

@@ -1,0 +1,193 @@
+"""Types of the compiled kernels. Documentation: the docstrings of the module itself."""
+
+from typing import Any, Literal, TypeAlias, TypedDict, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[Any]
+"""A float32 or float64 array; all arrays of one call have the same dtype."""
+Activation: TypeAlias = Literal["relu", "sigmoid", "tanh", "scaled_tanh"] | None
+Pair: TypeAlias = int | tuple[int, int]
+"""One value for height and width, or (height, width)."""
+Padding: TypeAlias = int | tuple[int, int] | tuple[tuple[int, int], tuple[int, int]]
+"""All sides, (height, width), or ((top, bottom), (left, right))."""
+Shape4: TypeAlias = tuple[int, int, int, int]
+
+__version__: str
+
+# Products
+def gemm(
+    a: Array,
+    b: Array,
+    *,
+    trans_a: bool = False,
+    trans_b: bool = False,
+    alpha: float = 1.0,
+    beta: float = 0.0,
+    c: Array | None = None,
+    bias: Array | None = None,
+    activation: Activation = None,
+    out: Array | None = None,
+) -> Array: ...
+def linear(
+    x: Array,
+    w: Array,
+    b: Array | None = None,
+    *,
+    activation: Activation = None,
+    out: Array | None = None,
+) -> Array: ...
+def bias_backward(dy: Array, *, accumulate: bool = False, out: Array | None = None) -> Array: ...
+
+# Convolution: x (N, H, W, C), w (O, KH, KW, C // groups), y (N, OH, OW, O)
+def conv2d(
+    x: Array,
+    w: Array,
+    b: Array | None = None,
+    *,
+    stride: Pair = 1,
+    padding: Padding = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
+    activation: Activation = None,
+    out: Array | None = None,
+) -> Array: ...
+def conv2d_backward_input(
+    dy: Array,
+    w: Array,
+    x_shape: Shape4,
+    *,
+    stride: Pair = 1,
+    padding: Padding = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
+    out: Array | None = None,
+) -> Array: ...
+def conv2d_backward_weight(
+    dy: Array,
+    x: Array,
+    w_shape: Shape4,
+    *,
+    stride: Pair = 1,
+    padding: Padding = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
+    accumulate: bool = False,
+    out: Array | None = None,
+) -> Array: ...
+def im2col(
+    x: Array,
+    kernel_size: Pair,
+    *,
+    stride: Pair = 1,
+    padding: Padding = 0,
+    dilation: Pair = 1,
+    out: Array | None = None,
+) -> Array: ...
+def col2im(
+    cols: Array,
+    x_shape: Shape4,
+    kernel_size: Pair,
+    *,
+    stride: Pair = 1,
+    padding: Padding = 0,
+    dilation: Pair = 1,
+    out: Array | None = None,
+) -> Array: ...
+
+# Pooling: x (N, H, W, C), y (N, OH, OW, C)
+@overload
+def max_pool2d(
+    x: Array,
+    kernel_size: Pair,
+    *,
+    stride: Pair | None = None,
+    padding: Padding = 0,
+    return_indices: Literal[False] = False,
+    out: Array | None = None,
+) -> Array: ...
+@overload
+def max_pool2d(
+    x: Array,
+    kernel_size: Pair,
+    *,
+    stride: Pair | None = None,
+    padding: Padding = 0,
+    return_indices: Literal[True],
+    out: Array | None = None,
+) -> tuple[Array, NDArray[np.uint8]]: ...
+def max_pool2d_backward(
+    dy: Array,
+    indices: NDArray[np.uint8],
+    x_shape: Shape4,
+    kernel_size: Pair,
+    *,
+    stride: Pair | None = None,
+    padding: Padding = 0,
+    out: Array | None = None,
+) -> Array: ...
+def avg_pool2d(
+    x: Array,
+    kernel_size: Pair,
+    *,
+    stride: Pair | None = None,
+    padding: Padding = 0,
+    count_include_pad: bool = True,
+    out: Array | None = None,
+) -> Array: ...
+def avg_pool2d_backward(
+    dy: Array,
+    x_shape: Shape4,
+    kernel_size: Pair,
+    *,
+    stride: Pair | None = None,
+    padding: Padding = 0,
+    count_include_pad: bool = True,
+    out: Array | None = None,
+) -> Array: ...
+
+# Activations, any shape; backward takes the output y
+def relu(x: Array, *, out: Array | None = None) -> Array: ...
+def relu_backward(dy: Array, y: Array, *, out: Array | None = None) -> Array: ...
+def sigmoid(x: Array, *, out: Array | None = None) -> Array: ...
+def sigmoid_backward(dy: Array, y: Array, *, out: Array | None = None) -> Array: ...
+def tanh(x: Array, *, out: Array | None = None) -> Array: ...
+def tanh_backward(dy: Array, y: Array, *, out: Array | None = None) -> Array: ...
+def scaled_tanh(x: Array, *, out: Array | None = None) -> Array: ...
+def scaled_tanh_backward(dy: Array, y: Array, *, out: Array | None = None) -> Array: ...
+
+# Losses
+def softmax(x: Array, *, out: Array | None = None) -> Array: ...
+def softmax_backward(dy: Array, y: Array, *, out: Array | None = None) -> Array: ...
+def softmax_cross_entropy(
+    logits: Array, labels: NDArray[np.integer[Any]], *, out: Array | None = None
+) -> tuple[float, Array]: ...
+def mse(y: Array, t: Array, *, out: Array | None = None) -> tuple[float, Array]: ...
+
+# Optimizers
+def sgd_step(
+    w: Array,
+    dw: Array,
+    v: Array | None,
+    hyper: NDArray[np.float64],
+    *,
+    nesterov: bool = False,
+) -> None: ...
+
+# Runtime
+class Config(TypedDict):
+    version: str
+    compiler: str
+    isa_requested: str | None
+    isa: str
+    isa_built: tuple[str, ...]
+    isa_available: tuple[str, ...]
+    num_threads: int
+    num_threads_source: str
+
+def get_config() -> Config: ...
+def get_num_threads() -> int: ...
+def set_num_threads(n: int) -> None: ...
+def get_thread_limit() -> int: ...
+def set_thread_limit(n: int) -> None: ...

@@ -1,0 +1,22 @@
+# cython: language_level=3, binding=True, embedsignature=True, freethreading_compatible=True
+# cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""The one door between Python and the kernels in csrc/.
+
+Each function here checks its arguments, allocates its result, releases the GIL and runs one kernel.
+Wrong arguments raise before any memory is touched: TypeError for kinds, ValueError for shapes and
+values. All functions are re-exported as ``fastnn.<name>``.
+
+Arrays are NumPy arrays of float32 or float64, one dtype per call, of any strides; images are NHWC,
+convolution weights OHWI. Where a kernel needs contiguous memory, another layout is copied once.
+``out`` must be writable, of the result's exact shape and dtype, and may not overlap an input unless
+the function says so.
+"""
+
+include "_core_api.pxi"
+include "_core_array.pxi"
+include "_core_gemm.pxi"
+include "_core_conv.pxi"
+include "_core_pool.pxi"
+include "_core_activation.pxi"
+include "_core_loss.pxi"
+include "_core_runtime.pxi"

@@ -1,0 +1,174 @@
+# What _core uses of csrc/fastnn.h.
+
+from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport INT64_MAX
+
+
+cdef extern from "fastnn.h" nogil:
+    ctypedef enum fnn_status:
+        FNN_OK
+        FNN_ENOMEM
+
+    ctypedef enum fnn_dtype:
+        FNN_F32
+        FNN_F64
+
+    ctypedef enum fnn_activation:
+        FNN_IDENTITY
+        FNN_RELU
+        FNN_SIGMOID
+        FNN_TANH
+        FNN_SCALED_TANH
+
+    ctypedef struct fnn_gemm_args:
+        int64_t M, N, K
+        const void *a
+        int64_t a_rs, a_cs
+        const void *b
+        int64_t b_rs, b_cs
+        const void *c
+        int64_t c_rs, c_cs
+        const void *bias
+        int64_t bias_s
+        void *out
+        int64_t out_rs, out_cs
+        double alpha, beta
+        fnn_activation activation
+
+    ctypedef struct fnn_bias_backward_args:
+        int64_t P, O
+        const void *dy
+        void *db
+        bint accumulate
+
+    ctypedef struct fnn_conv2d_shape:
+        int64_t N, H, W, C
+        int64_t O, KH, KW
+        int64_t OH, OW
+        int64_t stride_h, stride_w
+        int64_t pad_top, pad_left
+        int64_t dilation_h, dilation_w
+        int64_t groups
+
+    ctypedef struct fnn_conv2d_forward_args:
+        fnn_conv2d_shape shape
+        const void *x
+        const void *w
+        const void *bias
+        void *y
+        fnn_activation activation
+
+    ctypedef struct fnn_conv2d_backward_input_args:
+        fnn_conv2d_shape shape
+        const void *dy
+        const void *w
+        void *dx
+
+    ctypedef struct fnn_conv2d_backward_weight_args:
+        fnn_conv2d_shape shape
+        const void *dy
+        const void *x
+        void *dw
+        bint accumulate
+
+    ctypedef struct fnn_im2col_args:
+        fnn_conv2d_shape shape
+        const void *x
+        void *cols
+
+    ctypedef struct fnn_col2im_args:
+        fnn_conv2d_shape shape
+        const void *cols
+        void *dx
+
+    ctypedef struct fnn_max_pool2d_forward_args:
+        fnn_conv2d_shape shape
+        const void *x
+        void *y
+        uint8_t *indices
+
+    ctypedef struct fnn_max_pool2d_backward_args:
+        fnn_conv2d_shape shape
+        const void *dy
+        const uint8_t *indices
+        void *dx
+
+    ctypedef struct fnn_avg_pool2d_args:
+        fnn_conv2d_shape shape
+        bint count_include_pad
+        const void *input "in"
+        void *out
+
+    ctypedef struct fnn_activation_args:
+        int64_t size
+        fnn_activation activation
+        const void *x
+        const void *dy
+        void *out
+
+    ctypedef struct fnn_softmax_args:
+        int64_t N, C
+        const void *x
+        const void *dy
+        void *out
+
+    ctypedef struct fnn_softmax_cross_entropy_args:
+        int64_t N, C
+        const void *logits
+        const int64_t *labels
+        void *dlogits
+        double *loss
+
+    ctypedef struct fnn_mse_args:
+        int64_t size
+        const void *y
+        const void *t
+        void *dy
+        double *loss
+
+    ctypedef struct fnn_sgd_step_args:
+        int64_t size
+        void *w
+        const void *dw
+        void *v
+        const double *hyper
+        bint nesterov
+
+    fnn_status fnn_gemm(fnn_dtype, const fnn_gemm_args *)
+    fnn_status fnn_bias_backward(fnn_dtype, const fnn_bias_backward_args *)
+    fnn_status fnn_conv2d_forward(fnn_dtype, const fnn_conv2d_forward_args *)
+    fnn_status fnn_conv2d_backward_input(fnn_dtype, const fnn_conv2d_backward_input_args *)
+    fnn_status fnn_conv2d_backward_weight(fnn_dtype, const fnn_conv2d_backward_weight_args *)
+    fnn_status fnn_im2col(fnn_dtype, const fnn_im2col_args *)
+    fnn_status fnn_col2im(fnn_dtype, const fnn_col2im_args *)
+    fnn_status fnn_max_pool2d_forward(fnn_dtype, const fnn_max_pool2d_forward_args *)
+    fnn_status fnn_max_pool2d_backward(fnn_dtype, const fnn_max_pool2d_backward_args *)
+    fnn_status fnn_avg_pool2d_forward(fnn_dtype, const fnn_avg_pool2d_args *)
+    fnn_status fnn_avg_pool2d_backward(fnn_dtype, const fnn_avg_pool2d_args *)
+    fnn_status fnn_activation_forward(fnn_dtype, const fnn_activation_args *)
+    fnn_status fnn_activation_backward(fnn_dtype, const fnn_activation_args *)
+    fnn_status fnn_softmax_forward(fnn_dtype, const fnn_softmax_args *)
+    fnn_status fnn_softmax_backward(fnn_dtype, const fnn_softmax_args *)
+    fnn_status fnn_softmax_cross_entropy(fnn_dtype, const fnn_softmax_cross_entropy_args *)
+    fnn_status fnn_mse(fnn_dtype, const fnn_mse_args *)
+    fnn_status fnn_sgd_step(fnn_dtype, const fnn_sgd_step_args *)
+
+    int FNN_MAX_THREADS
+    const char *fnn_initialize()
+    const char *fnn_version()
+    const char *fnn_compiler()
+    const char *fnn_isa()
+    const char *fnn_isa_requested()
+    const char *fnn_isa_built(int)
+    bint fnn_isa_available(const char *)
+    int fnn_num_threads()
+    void fnn_set_num_threads(int)
+    int fnn_thread_limit()
+    void fnn_set_thread_limit(int)
+    const char *fnn_num_threads_source()
+
+
+cdef int check(const char *func, fnn_status status) except -1:
+    if status == FNN_ENOMEM:
+        raise MemoryError(f"{func.decode()}: no memory for the workspace")
+    return 0

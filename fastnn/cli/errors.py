@@ -1,0 +1,29 @@
+"""What a user did wrong, in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class UserError(Exception):
+    """Printed as ``fastnn: error: ...`` without a traceback."""
+
+    def __init__(self, message: str, status: int = 2) -> None:
+        super().__init__(" ".join(message.split()))
+        self.status = status
+
+
+@contextmanager
+def user_errors() -> Iterator[None]:
+    """Turn the errors of reading and writing files and of checking arguments into UserError."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None or error.strerror is None:
+            raise UserError(str(error)) from error
+        raise UserError(f"{error.filename}: {error.strerror}") from error
+    except (TypeError, ValueError) as error:
+        raise UserError(str(error)) from error
+    except MemoryError as error:
+        raise UserError("out of memory") from error

@@ -1,0 +1,131 @@
+"""Files: written completely or not at all, read without trust.
+
+Arrays are stored in NumPy's npz format without pickled objects. Equal contents give equal bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from fastnn._core import Array
+
+METADATA = "__metadata__"
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """Open a file for writing that appears under its name only if all went well.
+
+    It is written under a temporary name in the same directory, then renamed. After an exception
+    the temporary file is gone and a file that had the name before is untouched.
+
+    Parameters
+    ----------
+    path : path-like
+        The name in the end.
+
+    Yields
+    ------
+    file
+        Open for writing bytes.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
+    path = os.fspath(path)
+    folder, name = os.path.split(os.path.abspath(path))
+    # not tempfile, whose files only the owner may read
+    temporary = os.path.join(folder, f".{name}.{os.urandom(6).hex()}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            yield file
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def save_arrays(
+    path: str | os.PathLike[str],
+    arrays: Mapping[str, Array],
+    metadata: Mapping[str, Any] | None = None,
+) -> None:
+    """Write named arrays, and metadata as JSON, to an npz file.
+
+    Parameters
+    ----------
+    path : path-like
+        The file; replaced if it exists.
+    arrays : mapping of str to array
+        No object arrays.
+    metadata : mapping, optional
+        Anything that JSON can express.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    ValueError
+        For object arrays.
+    """
+    entries = dict(arrays)
+    if metadata is not None:
+        entries[METADATA] = np.array(json.dumps(dict(metadata)))
+    with atomic_write(path) as file, zipfile.ZipFile(file, "w") as archive:
+        for name, array in entries.items():
+            # ZipInfo's default time stamp, so that equal arrays give equal files
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, np.asarray(array), allow_pickle=False)
+
+
+def load_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]]:
+    """Read what `save_arrays` wrote.
+
+    Returns
+    -------
+    arrays : dict of str to array
+    metadata : dict
+        Empty if none was saved.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be opened.
+    ValueError
+        If it is not an npz file, is damaged, or holds pickled objects.
+    """
+    path = os.fspath(path)
+    damage = (ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+    with open(path, "rb") as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                arrays = {
+                    name.removesuffix(".npy"): _read_array(archive, name)
+                    for name in archive.namelist()
+                }
+            metadata = json.loads(str(arrays.pop(METADATA, "{}")))
+        except damage as error:
+            raise ValueError(f"{path}: not a readable npz file ({error})") from error
+    if not isinstance(metadata, dict):
+        raise ValueError(f"{path}: the metadata are not a JSON object")
+    return arrays, metadata
+
+
+def _read_array(archive: zipfile.ZipFile, name: str) -> Array:
+    with archive.open(name) as entry:
+        array: Array = np.lib.format.read_array(entry, allow_pickle=False)
+        entry.read()  # to the end, where the checksum is compared
+    return array
+

@@ -1,0 +1,64 @@
+"""LeNet-5 in its modern form."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastnn.nn import Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
+    from fastnn.init import RNG
+
+
+def lenet5(
+    num_classes: int = 10, *, rng: RNG = None, dtype: DTypeLike = np.float32
+) -> Sequential:
+    """Return LeNet-5 with ReLU, max pooling and logits, for images (N, 28, 28, 1).
+
+    The layers are those of LeCun, Bottou, Bengio and Haffner 1998, section II.B; the activations,
+    the pooling and the fully connected C3 are those in which the network is used today. The 28 x 28
+    image is padded by 2, which makes the paper's 32 x 32. With 10 classes there are 61,706
+    parameters.
+
+    Parameters
+    ----------
+    num_classes : int
+        Number of outputs; default 10.
+    rng : None, int, SeedSequence, BitGenerator or Generator
+        Source of the initial weights, as `numpy.random.default_rng` takes it. They are normal with
+        the variance of He et al. 2015; biases are 0.
+    dtype : dtype
+        float32 (default) or float64.
+
+    Returns
+    -------
+    Sequential
+        Its backward returns None: the gradient with respect to the image is not computed. Where it
+        is wanted, set ``model[0].input_grad = True``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `num_classes` is no integer or less than 1, or the dtype is another.
+    """
+    rng = np.random.default_rng(rng)
+    model = Sequential(
+        Conv2d(1, 6, 5, padding=2, rng=rng, dtype=dtype),  # C1: (N, 28, 28, 6)
+        ReLU(),
+        MaxPool2d(2),  # S2: (N, 14, 14, 6)
+        Conv2d(6, 16, 5, rng=rng, dtype=dtype),  # C3: (N, 10, 10, 16)
+        ReLU(),
+        MaxPool2d(2),  # S4: (N, 5, 5, 16)
+        Flatten(),
+        Linear(400, 120, rng=rng, dtype=dtype),  # C5
+        ReLU(),
+        Linear(120, 84, rng=rng, dtype=dtype),  # F6
+        ReLU(),
+        Linear(84, num_classes, rng=rng, dtype=dtype),
+    )
+    model[0].input_grad = False
+    return model

@@ -1,0 +1,27 @@
+"""Layers: ``y = layer(x)`` infers, ``y, backward = layer.forward(x)`` trains."""
+
+from fastnn.nn.activation import ReLU, ScaledTanh, Sigmoid, Softmax, Tanh
+from fastnn.nn.conv2d import Conv2d
+from fastnn.nn.flatten import Flatten
+from fastnn.nn.linear import Linear
+from fastnn.nn.module import Backward, Module
+from fastnn.nn.parameter import Parameter
+from fastnn.nn.pool import AvgPool2d, MaxPool2d
+from fastnn.nn.sequential import Sequential
+
+__all__ = [
+    "AvgPool2d",
+    "Backward",
+    "Conv2d",
+    "Flatten",
+    "Linear",
+    "MaxPool2d",
+    "Module",
+    "Parameter",
+    "ReLU",
+    "ScaledTanh",
+    "Sequential",
+    "Sigmoid",
+    "Softmax",
+    "Tanh",
+]

@@ -1,0 +1,60 @@
+"""Threads and configuration of the process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fastnn import _core
+
+
+@contextmanager
+def threads(n: int) -> Iterator[None]:
+    """Run the kernels of the calling Python thread with ``n`` threads inside a ``with`` block.
+
+    Other Python threads are not affected; the previous setting comes back at the end. Unlike
+    `set_num_threads`, which is for the process. Results do not depend on the number.
+
+    Parameters
+    ----------
+    n : int
+        From 1 to 256.
+
+    Raises
+    ------
+    TypeError, ValueError
+        n is not an integer, or out of range.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> with fastnn.threads(1):
+    ...     fastnn.get_num_threads()
+    1
+    """
+    before = _core.get_thread_limit()
+    if isinstance(n, int) and n == 0:
+        raise ValueError("threads: n must be from 1 to 256, not 0")
+    _core.set_thread_limit(n)
+    try:
+        yield
+    finally:
+        _core.set_thread_limit(before)
+
+
+def show_config() -> None:
+    """Print version, compiler, instruction sets and threads: what a bug report needs."""
+    config = _core.get_config()
+    requested = config["isa_requested"] or "not set"
+    print(f"fastnn {config['version']}")
+    print(f"compiler   {config['compiler']}")
+    print(f"isa        {config['isa']} (FASTNN_ISA {requested})")
+    print(f"  built      {', '.join(config['isa_built'])}")
+    print(f"  available  {', '.join(config['isa_available'])}")
+    print(f"threads    {config['num_threads']} (from {config['num_threads_source']})")
+
+
+def get_include() -> str:
+    """Directory that holds fastnn.h, the header of the C API."""
+    return str(Path(_core.__file__).parent / "include")
