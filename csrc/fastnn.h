@@ -24,8 +24,8 @@ typedef enum fnn_dtype { FNN_F32, FNN_F64, FNN_DTYPES } fnn_dtype;
 
 typedef enum fnn_activation {
     FNN_IDENTITY,
-    FNN_RELU,        /* max(x, 0), NaN stays NaN */
-    FNN_SIGMOID,     /* 1 / (1 + exp(-x)) */
+    FNN_RELU,    /* max(x, 0), NaN stays NaN */
+    FNN_SIGMOID, /* 1 / (1 + exp(-x)) */
     FNN_TANH,
     FNN_SCALED_TANH, /* 1.7159 tanh(2x/3): LeCun et al. 1998, section II.B and appendix A */
 } fnn_activation;
@@ -82,8 +82,8 @@ typedef struct fnn_conv2d_shape {
 } fnn_conv2d_shape;
 
 /* y[n,oh,ow,o] = activation(bias[o] + sum over kh, kw, c of x[n,h,w,g*Cg+c] * w[o,kh,kw,c]),
- * h = oh*stride_h - pad_top + kh*dilation_h (w likewise), x = 0 outside the image, g the group of o.
- * The sum is one fma chain from 0 over (kh, kw, c) ascending. */
+ * h = oh*stride_h - pad_top + kh*dilation_h (w likewise), x = 0 outside the image, g the group of
+ * o. The sum is one fma chain from 0 over (kh, kw, c) ascending. */
 typedef struct fnn_conv2d_forward_args {
     fnn_conv2d_shape shape;
     const void *x, *w, *bias; /* bias (O) or NULL */
@@ -103,8 +103,9 @@ typedef struct fnn_conv2d_backward_input_args {
 
 fnn_status fnn_conv2d_backward_input(fnn_dtype dtype, const fnn_conv2d_backward_input_args *args);
 
-/* dw[o,kh,kw,c] = (accumulate ? dw : 0) + sum over pixels (n, oh, ow) of dy[n,oh,ow,o] * x[n,h,w,c].
- * The pixels are cut in chunks by the shape alone; each chunk is one fma chain; chunks add in order. */
+/* dw[o,kh,kw,c] = (accumulate ? dw : 0) + sum over pixels (n, oh, ow) of dy[n,oh,ow,o] *
+ * x[n,h,w,c]. The pixels are cut in chunks by the shape alone; each chunk is one fma chain; chunks
+ * add in order. */
 typedef struct fnn_conv2d_backward_weight_args {
     fnn_conv2d_shape shape;
     const void *dy, *x;
@@ -137,8 +138,8 @@ fnn_status fnn_col2im(fnn_dtype dtype, const fnn_col2im_args *args);
 
 /* Windows as in fnn_conv2d_shape: O == C, dilation and groups are 1. */
 
-/* y = the maximum of each window, indices (may be NULL) = kh*KW + kw of the first maximum, or of the
- * first NaN. Taps outside the image do not take part. */
+/* y = the maximum of each window, indices (may be NULL) = kh*KW + kw of the first maximum, or of
+ * the first NaN. Taps outside the image do not take part. */
 typedef struct fnn_max_pool2d_forward_args {
     fnn_conv2d_shape shape;
     const void *x;
@@ -241,15 +242,15 @@ fnn_status fnn_sgd_step(fnn_dtype dtype, const fnn_sgd_step_args *args);
 #define FNN_MAX_THREADS 256
 
 /* Detects the CPU and reads FASTNN_ISA and FASTNN_NUM_THREADS. Runs by itself before the first
- * kernel; call it first to learn of bad settings. NULL, or a sentence saying what is wrong and which
- * values are valid. */
+ * kernel; call it first to learn of bad settings. NULL, or a sentence saying what is wrong and
+ * which values are valid. */
 const char *fnn_initialize(void);
 
 const char *fnn_version(void);
 const char *fnn_compiler(void);
-const char *fnn_isa(void);               /* the level kernels run at */
-const char *fnn_isa_requested(void);     /* FASTNN_ISA, or NULL */
-const char *fnn_isa_built(int i);        /* the i-th level in this build, ascending; NULL past the end */
+const char *fnn_isa(void);           /* the level kernels run at */
+const char *fnn_isa_requested(void); /* FASTNN_ISA, or NULL */
+const char *fnn_isa_built(int i); /* the i-th level in this build, ascending; NULL past the end */
 bool fnn_isa_available(const char *isa); /* built and supported by this CPU */
 
 int fnn_num_threads(void);                /* what the next call of this thread may use */

@@ -92,7 +92,7 @@ def gradcheck(
         entries = np.arange(gradient.size)
         if gradient.size > max_entries:
             entries = rng.choice(gradient.size, max_entries, replace=False)
-        numeric = np.array([_difference(value, arrays[label], i, eps) for i in entries])
+        numeric = np.array([_difference(value, arrays[label], i, eps) for i in entries.tolist()])
         indices = np.unravel_index(entries, gradient.shape)
         _compare(label, indices, gradient[indices], numeric, atol + rtol * np.abs(numeric))
     return True

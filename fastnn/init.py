@@ -72,9 +72,7 @@ def glorot_uniform(
     return uniform(shape, math.sqrt(6 / sum(fans(shape))), rng=rng, dtype=dtype)
 
 
-def glorot_normal(
-    shape: Sequence[int], *, rng: RNG = None, dtype: DTypeLike = np.float32
-) -> Array:
+def glorot_normal(shape: Sequence[int], *, rng: RNG = None, dtype: DTypeLike = np.float32) -> Array:
     """Return normal values of variance 2 / (fan_in + fan_out): Glorot & Bengio 2010, eq. 12."""
     return normal(shape, math.sqrt(2 / sum(fans(shape))), rng=rng, dtype=dtype)
 
@@ -89,16 +87,12 @@ def he_normal(shape: Sequence[int], *, rng: RNG = None, dtype: DTypeLike = np.fl
     return normal(shape, math.sqrt(2 / fans(shape)[0]), rng=rng, dtype=dtype)
 
 
-def lecun_uniform(
-    shape: Sequence[int], *, rng: RNG = None, dtype: DTypeLike = np.float32
-) -> Array:
+def lecun_uniform(shape: Sequence[int], *, rng: RNG = None, dtype: DTypeLike = np.float32) -> Array:
     """Return values uniform in +-sqrt(3 / fan_in): the variance of LeCun et al. 1998, sec. 4.6."""
     return uniform(shape, math.sqrt(3 / fans(shape)[0]), rng=rng, dtype=dtype)
 
 
-def lecun_normal(
-    shape: Sequence[int], *, rng: RNG = None, dtype: DTypeLike = np.float32
-) -> Array:
+def lecun_normal(shape: Sequence[int], *, rng: RNG = None, dtype: DTypeLike = np.float32) -> Array:
     """Return normal values of variance 1 / fan_in: LeCun et al. 1998 (Efficient BackProp), 4.6.
 
     For the scaled tanh.

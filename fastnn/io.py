@@ -128,4 +128,3 @@ def _read_array(archive: zipfile.ZipFile, name: str) -> Array:
         array: Array = np.lib.format.read_array(entry, allow_pickle=False)
         entry.read()  # to the end, where the checksum is compared
     return array
-

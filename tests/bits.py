@@ -29,8 +29,12 @@ def assert_within(got, want, bound):
         raise AssertionError(message + f"{got[where]!r}, expected {want[where]!r} +- {limit!r}")
 
 
-def eps(dtype):
-    return float(np.finfo(dtype).eps)
+def roundoff(dtype):
+    """The unit of the derived bounds: an eps for the kernel, and one of float64 for the reference.
+
+    A rounding costs at most half of each, relative to its result.
+    """
+    return float(np.finfo(dtype).eps) + float(np.finfo(np.float64).eps)
 
 
 def tiny(dtype):

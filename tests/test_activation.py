@@ -4,7 +4,7 @@ import fastnn
 import numpy as np
 import pytest
 from arrays import LAYOUTS, OUT_LAYOUTS, assert_nothing_else_written, nan_out, normal
-from bits import assert_same_bits, assert_within, eps, tiny
+from bits import assert_same_bits, assert_within, roundoff, tiny
 from fastnn import reference
 
 pytestmark = pytest.mark.isa
@@ -31,7 +31,9 @@ def sample(dtype):
     magnitudes = np.linspace(0, infinity, count).astype(integer)
     magnitudes[-1] = infinity
     bend = np.concatenate([np.linspace(0, limit, count // 3) for limit in (1, 20, 120)])
-    positive = np.concatenate([magnitudes.view(dtype), np.linspace(0, 800, 4001), bend]).astype(dtype)
+    positive = np.concatenate([magnitudes.view(dtype), np.linspace(0, 800, 4001), bend]).astype(
+        dtype
+    )
     return np.sort(np.concatenate([-positive, positive]))
 
 
@@ -63,10 +65,12 @@ def test_accuracy(dtype, name):
 
 
 @every_activation
-def test_monotone(dtype, name):
-    y = getattr(fastnn, name)(sample(dtype))
+def test_monotone(name):
+    """Promised for float32 alone."""
+    x = sample(np.float32)
+    y = getattr(fastnn, name)(x)
     falls = np.flatnonzero(y[1:] < y[:-1])
-    assert falls.size == 0, f"falls after {sample(dtype)[falls[:5]]!r}"
+    assert falls.size == 0, f"{falls.size} falls, the first after {x[falls[0]]!r}"
 
 
 @pytest.mark.parametrize("name", ["tanh", "scaled_tanh"])
@@ -116,12 +120,12 @@ def test_any_shape(rng, dtype, name, shape):
     assert y.shape == shape
     assert y.dtype == dtype
     want = getattr(reference, name)(x)
-    assert_within(y, want, (ULPS.get(name, 0) + 1) * eps(dtype) * np.abs(want))
+    assert_within(y, want, (ULPS.get(name, 0) + 1) * roundoff(dtype) * np.abs(want))
     dx = np.asarray(getattr(fastnn, name + "_backward")(dy, y))
     assert dx.shape == shape
     bound = BACKWARD_BOUND[name](dy.astype(np.float64), y.astype(np.float64))
     want = getattr(reference, name + "_backward")(dy, y)
-    assert_within(dx, want, eps(dtype) * bound)
+    assert_within(dx, want, roundoff(dtype) * bound)
 
 
 @curved
@@ -131,7 +135,7 @@ def test_backward_over_the_whole_range(rng, dtype, name):
     bound = BACKWARD_BOUND[name](dy.astype(np.float64), y.astype(np.float64))
     want = getattr(reference, name + "_backward")(dy, y)
     got = getattr(fastnn, name + "_backward")(dy, y)
-    assert_within(got, want, eps(dtype) * bound + 4 * tiny(dtype))
+    assert_within(got, want, roundoff(dtype) * bound + 4 * tiny(dtype))
 
 
 @every_activation

@@ -4,7 +4,7 @@ import fastnn
 import numpy as np
 import pytest
 from arrays import LAYOUTS, OUT_LAYOUTS, assert_nothing_else_written, integers, nan_out, normal
-from bits import assert_same_bits, assert_within, eps
+from bits import assert_same_bits, assert_within, roundoff
 from fastnn import reference
 from geometry import CONVS, Conv
 
@@ -31,7 +31,11 @@ def cols_shape(conv):
 @every_window
 def test_im2col_copies(rng, dtype, conv):
     x = normal(rng, conv.x, dtype)
-    x.flat[::7], x.flat[1::7], x.flat[2::7] = np.nan, -0.0, np.inf  # bits are copied, whatever they are
+    x.flat[::7], x.flat[1::7], x.flat[2::7] = (
+        np.nan,
+        -0.0,
+        np.inf,
+    )  # bits are copied, whatever they are
     cols = nan_out("contiguous", cols_shape(conv), dtype)
     assert fastnn.im2col(x, conv.kernel, **options(conv), out=cols) is cols
     assert_same_bits(cols, reference.im2col(x, conv.kernel, **options(conv)).astype(dtype))
@@ -42,14 +46,14 @@ def test_col2im(rng, dtype, conv):
     cols = integers(rng, cols_shape(conv), dtype)
     x = nan_out("contiguous", conv.x, dtype)
     assert fastnn.col2im(cols, conv.x, conv.kernel, **options(conv), out=x) is x
-    np.testing.assert_array_equal(
-        x, reference.col2im(cols, conv.x, conv.kernel, **options(conv))
-    )
+    np.testing.assert_array_equal(x, reference.col2im(cols, conv.x, conv.kernel, **options(conv)))
 
     cols = normal(rng, cols_shape(conv), dtype)
     taps = conv.kernel[0] * conv.kernel[1]
-    bound = taps * eps(dtype) * reference.col2im(
-        np.abs(cols), conv.x, conv.kernel, **options(conv)
+    bound = (
+        taps
+        * roundoff(dtype)
+        * reference.col2im(np.abs(cols), conv.x, conv.kernel, **options(conv))
     )
     want = reference.col2im(cols, conv.x, conv.kernel, **options(conv))
     assert_within(fastnn.col2im(cols, conv.x, conv.kernel, **options(conv)), want, bound)

@@ -5,7 +5,7 @@ import fastnn
 import numpy as np
 import pytest
 from arrays import LAYOUTS, OUT_LAYOUTS, assert_nothing_else_written, integers, nan_out, normal
-from bits import assert_same_bits, assert_within, eps
+from bits import assert_same_bits, assert_within, roundoff
 from fastnn import reference
 
 pytestmark = pytest.mark.isa
@@ -72,7 +72,7 @@ def test_bias_backward(rng, dtype, leading, o):
 
     dy = normal(rng, (*leading, o), dtype)
     rows = int(np.prod(leading))
-    bound = rows * eps(dtype) * reference.bias_backward(np.abs(dy))
+    bound = rows * roundoff(dtype) * reference.bias_backward(np.abs(dy))
     assert_within(fastnn.bias_backward(dy), reference.bias_backward(dy), bound)
 
 

@@ -4,7 +4,7 @@ import fastnn
 import numpy as np
 import pytest
 from arrays import LAYOUTS, OUT_LAYOUTS, assert_nothing_else_written, integers, nan_out, normal
-from bits import assert_same_bits, assert_within, eps, tiny
+from bits import assert_same_bits, assert_within, roundoff, tiny
 from fastnn import reference
 
 pytestmark = pytest.mark.isa
@@ -31,9 +31,11 @@ def test_softmax(rng, dtype, shape, scale):
     y = np.full(shape, np.nan, dtype=dtype)
     assert fastnn.softmax(x, out=y) is y
     want = reference.softmax(x)
-    assert_within(y, want, eps(dtype) * relative_bound(x) * want + 2 * tiny(dtype))
+    assert_within(y, want, roundoff(dtype) * relative_bound(x) * want + 2 * tiny(dtype))
     assert (y >= 0).all()
-    assert_within(y.sum(axis=-1, dtype=np.float64), np.ones(shape[0]), 2 * shape[1] * eps(dtype))
+    assert_within(
+        y.sum(axis=-1, dtype=np.float64), np.ones(shape[0]), 2 * shape[1] * roundoff(dtype)
+    )
 
 
 def test_softmax_rank(rng, dtype):
@@ -74,7 +76,7 @@ def test_softmax_backward(rng, dtype, shape):
     assert fastnn.softmax_backward(dy, y, out=dx) is dx
     size = np.abs(y) * (np.abs(dy) + np.abs(dy * y).sum(axis=-1, keepdims=True))
     want = reference.softmax_backward(dy, y)
-    assert_within(dx, want, (shape[1] + 2) * eps(dtype) * size)
+    assert_within(dx, want, (shape[1] + 2) * roundoff(dtype) * size)
 
 
 def test_rows_stand_alone(rng, dtype):
@@ -84,6 +86,28 @@ def test_rows_stand_alone(rng, dtype):
     for i, j in [(0, 1), (7, 8), (0, 16), (16, 45), (44, 45)]:
         assert_same_bits(fastnn.softmax(x[i:j]), y[i:j])
         assert_same_bits(fastnn.softmax_backward(dy[i:j], y[i:j]), dx[i:j])
+
+
+def test_in_place(rng, dtype):
+    x, dy = normal(rng, (45, 37), dtype), normal(rng, (45, 37), dtype)
+    labels = rng.integers(0, 37, 45)
+    y = fastnn.softmax(x)
+    dx = fastnn.softmax_backward(dy, y)
+    loss, dlogits = fastnn.softmax_cross_entropy(x, labels)
+    error, difference = fastnn.mse(x, dy)
+    for call, given, want in [
+        (lambda z: fastnn.softmax(z, out=z), x, y),
+        (lambda z: fastnn.softmax_backward(z, y, out=z), dy, dx),
+        (lambda z: fastnn.softmax_backward(dy, z, out=z), y, dx),
+        (lambda z: fastnn.softmax_cross_entropy(z, labels, out=z), x, dlogits),
+        (lambda z: fastnn.mse(z, dy, out=z), x, difference),
+        (lambda z: fastnn.mse(x, z, out=z), dy, difference),
+    ]:
+        z = given.copy()
+        result = call(z)
+        assert_same_bits(z, want)
+        if isinstance(result, tuple):
+            assert result[0] in (loss, error)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -119,7 +143,7 @@ def test_cross_entropy(rng, dtype, shape, scale):
     onehot = np.arange(c) == labels[:, None]
     relative = relative_bound(logits)
     probability = reference.softmax(logits)
-    bound = eps(dtype) * ((relative + 2) * probability + 2 * onehot) / n
+    bound = roundoff(dtype) * ((relative + 2) * probability + 2 * onehot) / n
     assert_within(dlogits, want, bound + 2 * tiny(dtype))
 
     # log of a sum with that relative error, itself within 2 ulp; two differences; the mean of n terms.
@@ -127,7 +151,7 @@ def test_cross_entropy(rng, dtype, shape, scale):
     log_sum = np.log(np.exp(-spread).sum(axis=1))
     chosen = spread[np.arange(n), labels]
     rows = relative.max(axis=1) + 2 * log_sum + 2 * chosen
-    assert_within(loss, want_loss, eps(dtype) * (rows.mean() + n * (log_sum + chosen).mean()))
+    assert_within(loss, want_loss, roundoff(dtype) * (rows.mean() + n * (log_sum + chosen).mean()))
 
 
 @pytest.mark.parametrize("integer", INTEGERS)
@@ -175,8 +199,8 @@ def test_mse(rng, dtype, shape):
     assert dy is out
     assert type(loss) is float
     # The difference rounds once, the factor 2 / size and the product once each.
-    assert_within(dy, want, 2 * eps(dtype) * np.abs(want))
-    assert_within(loss, want_loss, (y.size + 3) * eps(dtype) * want_loss)
+    assert_within(dy, want, 2 * roundoff(dtype) * np.abs(want))
+    assert_within(loss, want_loss, (y.size + 3) * roundoff(dtype) * want_loss)
 
 
 def test_mse_of_integers_is_exact(rng, dtype):

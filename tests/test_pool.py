@@ -4,7 +4,7 @@ import fastnn
 import numpy as np
 import pytest
 from arrays import LAYOUTS, OUT_LAYOUTS, assert_nothing_else_written, integers, nan_out, normal
-from bits import assert_same_bits, assert_within, eps
+from bits import assert_same_bits, assert_within, roundoff
 from fastnn import reference
 
 pytestmark = pytest.mark.isa
@@ -88,7 +88,7 @@ def test_max_pool_backward(rng, dtype, shape, kernel, options):
     size = reference.max_pool2d_backward(np.abs(dy), indices, shape, kernel, **options)
     want = reference.max_pool2d_backward(dy, indices, shape, kernel, **options)
     got = fastnn.max_pool2d_backward(dy, indices, shape, kernel, **options)
-    assert_within(got, want, kh * kw * eps(dtype) * size)
+    assert_within(got, want, kh * kw * roundoff(dtype) * size)
 
 
 @every_pool
@@ -99,7 +99,7 @@ def test_avg_pool(rng, dtype, shape, kernel, options, count_include_pad):
     kh, kw = (kernel, kernel) if isinstance(kernel, int) else kernel
     x = normal(rng, shape, dtype)
     want = reference.avg_pool2d(x, kernel, **options)
-    bound = (kh * kw + 2) * eps(dtype) * reference.avg_pool2d(np.abs(x), kernel, **options)
+    bound = (kh * kw + 2) * roundoff(dtype) * reference.avg_pool2d(np.abs(x), kernel, **options)
     y = np.full(want.shape, np.nan, dtype=dtype)
     assert fastnn.avg_pool2d(x, kernel, out=y, **options) is y
     assert_within(y, want, bound)
@@ -109,7 +109,7 @@ def test_avg_pool(rng, dtype, shape, kernel, options, count_include_pad):
     size = reference.avg_pool2d_backward(np.abs(dy), shape, kernel, **options)
     dx = np.full(shape, np.nan, dtype=dtype)
     assert fastnn.avg_pool2d_backward(dy, shape, kernel, out=dx, **options) is dx
-    assert_within(dx, want, (kh * kw + 2) * eps(dtype) * size)
+    assert_within(dx, want, (kh * kw + 2) * roundoff(dtype) * size)
 
 
 @pytest.mark.parametrize("options", [{}, {"stride": 1}, {"stride": 3, "padding": 1}], ids=str)
@@ -139,7 +139,7 @@ def test_adjoints(rng, shape, kernel, options):
     kh, kw = (kernel, kernel) if isinstance(kernel, int) else kernel
     size = (reference.avg_pool2d(np.abs(x), kernel, **options) * np.abs(dy)).sum()
     roundings = 2 * (kh * kw + 2) + x.size + y.size
-    assert_within((y * dy).sum(), (x * dx).sum(), roundings * eps(np.float64) * size)
+    assert_within((y * dy).sum(), (x * dx).sum(), roundings * roundoff(np.float64) * size)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -4,7 +4,7 @@ import fastnn
 import numpy as np
 import pytest
 from arrays import normal
-from bits import assert_same_bits, assert_within, eps
+from bits import assert_same_bits, assert_within, roundoff
 from fastnn import reference
 
 pytestmark = pytest.mark.isa
@@ -42,9 +42,9 @@ def test_one_step(rng, dtype, variant, size, with_v):
     bound_w, bound_v = bounds(w, dw, v, hyper, nesterov)
     kept_dw, kept_hyper = dw.copy(), hyper.copy()
     assert fastnn.sgd_step(w, dw, v, hyper, nesterov=nesterov) is None
-    assert_within(w, want_w, eps(dtype) * bound_w)
+    assert_within(w, want_w, roundoff(dtype) * bound_w)
     if with_v:
-        assert_within(v, want_v, eps(dtype) * bound_v)
+        assert_within(v, want_v, roundoff(dtype) * bound_v)
     assert_same_bits(dw, kept_dw)
     assert_same_bits(hyper, kept_hyper)
 

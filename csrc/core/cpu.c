@@ -1,8 +1,8 @@
 #define _GNU_SOURCE
 #include "core/cpu.h"
 
-#include <sched.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,7 +10,7 @@
 bool fnn_cpu_supports(fnn_isa_level level)
 {
 #if defined(__x86_64__)
-    /* The builtins ask XGETBV too: a level counts only if the operating system saves its registers. */
+    /* The builtins ask XGETBV too: a level counts if the operating system saves its registers. */
     __builtin_cpu_init();
     switch (level) {
     case FNN_ISA_baseline:
@@ -51,7 +51,7 @@ static int64_t read_integer(const char *path)
     return value;
 }
 
-/* CPUs paid for by the group at `directory`: quota / period, at least 1; 0 where it sets no quota. */
+/* CPUs paid for by the group at `directory`: quota / period, at least 1; 0 where there is none. */
 static int group_quota(const char *directory, bool v2)
 {
     char path[PATH_SIZE + 32];

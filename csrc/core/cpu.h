@@ -17,9 +17,9 @@ bool fnn_cpu_supports(fnn_isa_level level);
 /* CPUs in this process's affinity mask; at least 1. */
 int fnn_cpu_affinity(void);
 
-/* CPUs that the control group's quota pays for, rounded down, at least 1; 0 where there is no quota.
- * The smallest quota on the path from this process's group to the root counts, for cgroup v2 and v1.
- * `root` is put before /proc and /sys, so that a test can bring its own; normally "". */
+/* CPUs that the control group's quota pays for, rounded down, at least 1; 0 where there is no
+ * quota. The smallest quota on the path from this process's group to the root counts, for cgroup v2
+ * and v1. `root` is put before /proc and /sys, so that a test can bring its own; normally "". */
 int fnn_cpu_quota(const char *root);
 
 #endif

@@ -140,7 +140,8 @@ bool fnn_isa_available(const char *isa)
 
 int fnn_num_threads(void)
 {
-    return thread_limit > 0 ? thread_limit : atomic_load_explicit(&num_threads, memory_order_relaxed);
+    return thread_limit > 0 ? thread_limit
+                            : atomic_load_explicit(&num_threads, memory_order_relaxed);
 }
 
 void fnn_set_num_threads(int n)

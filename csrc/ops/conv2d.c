@@ -9,7 +9,7 @@ static fnn_plan product_plan(int64_t M, int64_t N, int64_t K, int max_members)
     return (fnn_plan){members, (size_t)members * product_workspace(M, N, K)};
 }
 
-/* ---- forward: Y (pixels x O) = patches(X) (pixels x K) @ W^T (K x O) --------------------------- */
+/* ---- forward: Y (pixels x O) = patches(X) (pixels x K) @ W^T (K x O) ------------------------- */
 
 static inline int64_t filter_size(const fnn_conv2d_shape *s)
 {
@@ -44,7 +44,7 @@ void VARIANT(conv2d_forward_run)(const void *args, const fnn_team *team)
     }
 }
 
-/* ---- backward, input: dX (N*H*W x C) = patches(dY) (N*H*W x KH*KW*Og) @ W (KH*KW*Og x C) -------- */
+/* ---- backward, input: dX (N*H*W x C) = patches(dY) (N*H*W x KH*KW*Og) @ W (KH*KW*Og x C) ----- */
 
 fnn_plan VARIANT(conv2d_backward_input_plan)(const void *args, int max_members)
 {
@@ -79,7 +79,7 @@ void VARIANT(conv2d_backward_input_run)(const void *args, const fnn_team *team)
     }
 }
 
-/* ---- backward, weight: dW (O x K) = dY^T (O x pixels) @ patches(X) (pixels x K) ---------------- */
+/* ---- backward, weight: dW (O x K) = dY^T (O x pixels) @ patches(X) (pixels x K) -------------- */
 
 /* The sum runs over every pixel of the batch while dW may be a few hundred numbers: the pixels are
  * cut in chunks that members share, each with a dW of its own, which are then added in order. The
@@ -103,7 +103,8 @@ static product weight_product(const fnn_conv2d_backward_weight_args *w, int64_t 
     product p = {.M = Og,
                  .N = K,
                  .K = chunk.end - chunk.begin,
-                 .a = strided_source((const real *)w->dy + chunk.begin * s->O + group * Og, 1, s->O),
+                 .a =
+                     strided_source((const real *)w->dy + chunk.begin * s->O + group * Og, 1, s->O),
                  .b = input_patches(s, w->x, group),
                  .alpha = 1,
                  .out = dw + group * Og * K,
@@ -129,7 +130,8 @@ fnn_plan VARIANT(conv2d_backward_weight_plan)(const void *args, int max_members)
     const fnn_conv2d_shape *s = &((const fnn_conv2d_backward_weight_args *)args)->shape;
     const int64_t Og = s->O / s->groups, chunks = chunk_count(s);
     if (chunks == 1) return product_plan(Og, filter_size(s), window_count(s), max_members);
-    const int64_t work = saturating_mul(saturating_mul(window_count(s), filter_size(s)), max_i64(Og, LANES));
+    const int64_t work =
+        saturating_mul(saturating_mul(window_count(s), filter_size(s)), max_i64(Og, LANES));
     const int members = members_for(work, 400000, (int)min_i64(max_members, chunks));
     const size_t partials = (size_t)(chunks * s->O * filter_size(s)) * sizeof(real);
     return (fnn_plan){members, (size_t)members * weight_block_workspace(s) + partials};

@@ -22,10 +22,12 @@ void VARIANT(im2col_run)(const void *args, const fnn_team *team)
     const int64_t K = s->KH * s->KW * s->C;
     const source from = input_patches(s, a->x, 0);
     const range rows = split(window_count(s), 1, team->rank, team->size);
-    source_copy(&from, rows.begin, rows.end - rows.begin, 0, K, (real *)a->cols + rows.begin * K, K);
+    source_copy(&from, rows.begin, rows.end - rows.begin, 0, K, (real *)a->cols + rows.begin * K,
+                K);
 }
 
-/* ---- adjoint: im2col copied a pixel to every (window, tap) that sees it; now those are added ----- */
+/* ---- adjoint: im2col copied a pixel to every (window, tap) that sees it; now those are added
+ * ----- */
 
 fnn_plan VARIANT(col2im_plan)(const void *args, int max_members)
 {

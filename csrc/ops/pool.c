@@ -1,5 +1,5 @@
-/* Pooling, channels in the vector lanes. Backward passes gather: each pixel of dx asks which windows
- * it fed, so it is written once and members never meet. */
+/* Pooling, channels in the vector lanes. Backward passes gather: each pixel of dx asks which
+ * windows it fed, so it is written once and members never meet. */
 #include "ops/window.h"
 
 static const int64_t SIZE_PER_MEMBER = 32768;
@@ -30,7 +30,8 @@ static inline window window_at(const fnn_conv2d_shape *s, int64_t row)
                     .kw1 = min_i64(s->KW, s->W - w)};
 }
 
-static inline int64_t pixel_offset(const fnn_conv2d_shape *s, const window *v, int64_t kh, int64_t kw)
+static inline int64_t pixel_offset(const fnn_conv2d_shape *s, const window *v, int64_t kh,
+                                   int64_t kw)
 {
     return ((v->n * s->H + v->h + kh) * s->W + v->w + kw) * s->C;
 }

@@ -6,9 +6,10 @@
  *                 for each panel of B    a panel stays in L1
  *                     for each tile of A
  *
- * A later block of K goes on from what the earlier ones left in the output, so an output is one chain
- * of fma however it is blocked. Packing pads with zeros to whole vectors of columns; a tile that sticks
- * out of the output, or whose columns are not contiguous, goes through a scratch tile. */
+ * A later block of K goes on from what the earlier ones left in the output, so an output is one
+ * chain of fma however it is blocked. Packing pads with zeros to whole vectors of columns; a tile
+ * that sticks out of the output, or whose columns are not contiguous, goes through a scratch tile.
+ */
 #include "ops/product.h"
 
 #include "ops/activation.h"
@@ -82,9 +83,11 @@ static inline __attribute__((always_inline)) void tile_of_rows(int64_t rows, con
     case r:                                                                                        \
         tile(r, vecs, kc, a, b, bias, load, c, ldc);                                               \
         break;
-        CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
+        CASE(1)
+        CASE(2)
+        CASE(3) CASE(4) CASE(5) CASE(6)
 #if REGISTERS == 32
-        CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)
+            CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)
 #endif
 #undef CASE
     }
@@ -200,7 +203,6 @@ void product_run(const product *p, const fnn_team *team)
     const int down = grid_rows(p->M, p->N, team->size), across = team->size / down;
     const range rows = split(p->M, TILE_ROWS, team->rank / across, down);
     const range cols = split(p->N, TILE_COLS, team->rank % across, across);
-    char *mine = (char *)team->workspace +
-                 (size_t)team->rank * product_workspace(p->M, p->N, p->K);
+    char *mine = (char *)team->workspace + (size_t)team->rank * product_workspace(p->M, p->N, p->K);
     product_block(p, rows, cols, mine);
 }

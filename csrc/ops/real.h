@@ -44,8 +44,9 @@ typedef int32_t real_bits;
 typedef real vec __attribute__((vector_size(VBYTES), aligned(sizeof(real)), may_alias));
 enum { LANES = VBYTES / sizeof(real) };
 
-/* a*b + c rounded once where the machine has FMA, twice on the x86-64 baseline. The compiler may fuse
- * any a*b + c (-ffp-contract=fast), and does; this spells out which one where two could fuse. */
+/* a*b + c rounded once where the machine has FMA, twice on the x86-64 baseline. The compiler may
+ * fuse any a*b + c (-ffp-contract=fast), and does; this spells out which one where two could fuse.
+ */
 static inline real fma_real(real a, real b, real c)
 {
 #if defined(__FMA__) || defined(__aarch64__)

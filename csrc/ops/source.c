@@ -55,8 +55,8 @@ static inline int64_t coordinate(int64_t at, int64_t div, int64_t size)
 }
 
 /* `n` elements of the patch row at grid position (i, j) of one image, from column q on. */
-static void copy_patch(const patches *p, const real *restrict image, int64_t i, int64_t j, int64_t q,
-                       int64_t n, real *restrict to)
+static void copy_patch(const patches *p, const real *restrict image, int64_t i, int64_t j,
+                       int64_t q, int64_t n, real *restrict to)
 {
     const int64_t C = p->C, row_length = p->KW * C;
     int64_t kh = q / row_length, kw = q % row_length / C, c = q % C;

@@ -10,10 +10,10 @@
  * step = stride, origin = -pad, tap = dilation, div = 1; the gradient with respect to x reads dy
  * with step = 1, origin = +pad, tap = -dilation, div = stride. */
 typedef struct patches {
-    int64_t H, W;         /* image size */
-    int64_t pixel;        /* elements from one pixel of the image to the next */
-    int64_t GH, GW;       /* grid of patches per image */
-    int64_t KH, KW, C;    /* taps; channels read of each pixel */
+    int64_t H, W;      /* image size */
+    int64_t pixel;     /* elements from one pixel of the image to the next */
+    int64_t GH, GW;    /* grid of patches per image */
+    int64_t KH, KW, C; /* taps; channels read of each pixel */
     int64_t step_h, step_w, origin_h, origin_w, tap_h, tap_w, div_h, div_w;
 } patches;
 
@@ -21,8 +21,8 @@ typedef struct source {
     const real *base;
     enum { STRIDED, PATCHES } kind;
     int64_t row_offset; /* of a source that is the lower part of another: added to every row */
-    /* STRIDED: row i = outer * inner + r is at outer * outer_stride + r * row_stride. A plain matrix
-     * has one outer block. */
+    /* STRIDED: row i = outer * inner + r is at outer * outer_stride + r * row_stride. A plain
+     * matrix has one outer block. */
     int64_t inner, outer_stride, row_stride, col_stride;
     patches patches;
 } source;

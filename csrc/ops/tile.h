@@ -13,16 +13,15 @@ enum { TILE_ROWS = REGISTERS == 32 ? 12 : 6, TILE_VECS = 2, TILE_COLS = TILE_VEC
  * KC + LANES, so that the rows of a tile start in different cache sets. */
 enum { KC = 256, LDA = KC + LANES };
 
-/* c[r,j] = (load ? c[r,j] : 0), then one fma per k ascending, then + bias[j] where bias is not NULL.
- * `rows` and `vecs` are constants at every call, so the loops unroll and acc lives in registers.
+/* c[r,j] = (load ? c[r,j] : 0), then one fma per k ascending, then + bias[j] where bias is not
+ * NULL. `rows` and `vecs` are constants at every call, so the loops unroll and acc lives in
+ * registers.
  *
  * a: rows x kc, leading dimension LDA.  b: kc x (vecs * LANES), dense.  bias: vecs * LANES.
  * c: rows x (vecs * LANES), leading dimension ldc, columns contiguous. */
-static inline __attribute__((always_inline)) void tile(const int rows, const int vecs, int64_t kc,
-                                                       const real *restrict a,
-                                                       const real *restrict b,
-                                                       const real *restrict bias, bool load,
-                                                       real *restrict c, int64_t ldc)
+static inline __attribute__((always_inline)) void
+tile(const int rows, const int vecs, int64_t kc, const real *restrict a, const real *restrict b,
+     const real *restrict bias, bool load, real *restrict c, int64_t ldc)
 {
     vec acc[TILE_ROWS][TILE_VECS];
 #pragma GCC unroll 16

@@ -13,8 +13,8 @@ static inline int64_t pixel_of(int64_t i, int64_t stride, int64_t k, int64_t dil
 }
 
 /* The window whose tap k is over pixel `at`, or -1 where none of `windows` is. */
-static inline int64_t window_of(int64_t at, int64_t stride, int64_t k, int64_t dilation, int64_t pad,
-                                int64_t windows)
+static inline int64_t window_of(int64_t at, int64_t stride, int64_t k, int64_t dilation,
+                                int64_t pad, int64_t windows)
 {
     const int64_t start = at + pad - k * dilation;
     if (start < 0 || start % stride != 0) return -1;

@@ -6,8 +6,8 @@ import argparse
 from typing import TYPE_CHECKING
 
 from fastnn import _core, training
-from fastnn.cli.errors import user_errors
 from fastnn.cli.catalog import load_data, load_model
+from fastnn.cli.errors import user_errors
 
 if TYPE_CHECKING:
     from fastnn._core import Array

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastnn import _core, data, optim, training
+from fastnn.cli.catalog import build_model, load_data, save_model
 from fastnn.cli.errors import UserError, user_errors
 from fastnn.cli.evaluate import print_result
 from fastnn.cli.progress import EpochDisplay, StopOnInterrupt
-from fastnn.cli.catalog import build_model, load_data, save_model
 from fastnn.io import atomic_write
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Recipe(NamedTuple):
 
 
 RECIPES = {
-    ("lenet5", "digits"): Recipe(15, 32, 0.05, 0.9),
+    ("lenet5", "digits"): Recipe(12, 32, 0.02, 0.9),
     ("lenet5", "mnist"): Recipe(3, 64, 0.05, 0.9),
     ("mlp", "digits"): Recipe(15, 32, 0.05, 0.9),
     ("mlp", "mnist"): Recipe(5, 64, 0.05, 0.9),

@@ -77,4 +77,5 @@ def resize_bilinear(images: Array, shape: tuple[int, int]) -> Array:
 def _interpolation(n: int, m: int) -> Array:
     """Return the (m, n) matrix that resamples n points to m."""
     centre = np.clip((np.arange(m) + 0.5) * n / m - 0.5, 0, n - 1)
-    return np.maximum(1 - np.abs(centre[:, np.newaxis] - np.arange(n)), 0)
+    weights: Array = np.maximum(1 - np.abs(centre[:, np.newaxis] - np.arange(n)), 0)
+    return weights

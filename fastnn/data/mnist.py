@@ -60,8 +60,7 @@ def _read_split(directory: str, prefix: str, table: Array) -> Split:
     labels = read_idx(labels_path)
     if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (28, 28):
         raise ValueError(
-            f"{images_path}: expected uint8 images (N, 28, 28), "
-            f"got {images.dtype} {images.shape}"
+            f"{images_path}: expected uint8 images (N, 28, 28), got {images.dtype} {images.shape}"
         )
     if labels.dtype != np.uint8 or labels.ndim != 1:
         raise ValueError(

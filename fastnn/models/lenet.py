@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from fastnn.init import RNG
 
 
-def lenet5(
-    num_classes: int = 10, *, rng: RNG = None, dtype: DTypeLike = np.float32
-) -> Sequential:
+def lenet5(num_classes: int = 10, *, rng: RNG = None, dtype: DTypeLike = np.float32) -> Sequential:
     """Return LeNet-5 with ReLU, max pooling and logits, for images (N, 28, 28, 1).
 
     The layers are those of LeCun, Bottou, Bengio and Haffner 1998, section II.B; the activations,

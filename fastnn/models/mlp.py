@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -68,7 +69,7 @@ def mlp(
     rng = np.random.default_rng(rng)
     weights = init.he_normal if activation == "relu" else init.glorot_normal
     layers: list[Module] = [Flatten()]
-    for i, (features, units) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for i, (features, units) in enumerate(itertools.pairwise(sizes)):
         if i:
             layers.append(ACTIVATIONS[activation]())
         layers.append(Linear(features, units, weight_init=weights, rng=rng, dtype=dtype))

@@ -41,7 +41,7 @@ def pair(caller: str, name: str, value: Any, minimum: int = 1) -> tuple[int, int
 
 def float_dtype(caller: str, dtype: DTypeLike) -> np.dtype[np.floating]:
     """Return `dtype` as float32 or float64."""
-    result = np.dtype(dtype)
+    result: np.dtype[Any] = np.dtype(dtype)
     if result not in (np.float32, np.float64):
         raise TypeError(f"{caller}: dtype must be float32 or float64, not {result}")
     return result

@@ -104,9 +104,7 @@ class Conv2d(Module):
             # dw[:,t] = sum over n, p of dy[n,p] x[n,p+t], and dx is dy scattered through w
             check_dy(self, dy, y_shape, w.dtype)
             dw, add = w.grad_target()
-            _core.conv2d_backward_weight(
-                dy, x, w.shape, accumulate=add, out=dw, **self.geometry  # type: ignore[arg-type]
-            )
+            _core.conv2d_backward_weight(dy, x, dw.shape, accumulate=add, out=dw, **self.geometry)
             if b is not None:
                 db, add = b.grad_target()
                 _core.bias_backward(dy, accumulate=add, out=db)

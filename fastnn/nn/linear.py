@@ -76,18 +76,12 @@ class Linear(Module):
             # forward was y = x w^T + b, so dw = dy^T x, db = sum of dy, dx = dy w
             check_dy(self, dy, y_shape, w.dtype)
             rows = dy.reshape(-1, y_shape[-1])  # (M, O), M all leading axes
-            dw, accumulate = w.grad_target()
-            _core.gemm(
-                rows,
-                x.reshape(-1, x.shape[-1]),
-                trans_a=True,
-                beta=float(accumulate),
-                c=dw if accumulate else None,
-                out=dw,
-            )
+            inputs = x.reshape(-1, x.shape[-1])  # (M, I)
+            dw, add = w.grad_target()
+            _core.gemm(rows, inputs, trans_a=True, beta=float(add), c=dw if add else None, out=dw)
             if b is not None:
-                db, accumulate = b.grad_target()
-                _core.bias_backward(dy, accumulate=accumulate, out=db)
+                db, add = b.grad_target()
+                _core.bias_backward(dy, accumulate=add, out=db)
             return _core.gemm(rows, w.data).reshape(x.shape) if self.input_grad else None
 
         return y, backward

@@ -147,9 +147,7 @@ class Module(ABC):
         return "\n".join([*lines, f"{self.num_parameters():,} parameters"])
 
 
-def _walk(
-    prefix: str, module: Module, seen: set[int]
-) -> Iterator[tuple[str, Parameter | Module]]:
+def _walk(prefix: str, module: Module, seen: set[int]) -> Iterator[tuple[str, Parameter | Module]]:
     """Yield `module` and everything below it with dotted names, each object once."""
     seen.add(id(module))
     yield prefix, module
@@ -175,10 +173,11 @@ def _rows(name: str, module: Module, seen: set[int]) -> Iterator[tuple[str, str,
     shapes = ", ".join(f"{key} {p.shape}" for key, p in own)
     count = f"{sum(p.size for _, p in own):,}" if own else ""
     yield f"{name}  {kind}" if name else kind, shapes, count
-    width = max((len(key) for key, _ in below), default=0)
+    digits = len(str(len(below) - 1))
     for key, part in below:
-        for label, *columns in _rows(f"{key:>{width}}", part, seen):
-            yield f"  {label}", *columns
+        name = key.rjust(digits) if key.isdigit() else key
+        for label, shapes, count in _rows(name, part, seen):
+            yield f"  {label}", shapes, count
 
 
 def compare_names(caller: str, expected: Mapping[str, object], got: Mapping[str, object]) -> None:

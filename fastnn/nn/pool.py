@@ -30,9 +30,7 @@ class MaxPool2d(Module):
         If a size is no integer or less than 1.
     """
 
-    def __init__(
-        self, kernel_size: Pair, stride: Pair | None = None, padding: Padding = 0
-    ) -> None:
+    def __init__(self, kernel_size: Pair, stride: Pair | None = None, padding: Padding = 0) -> None:
         self.kernel_size = pair("MaxPool2d", "kernel_size", kernel_size)
         self.stride = self.kernel_size if stride is None else pair("MaxPool2d", "stride", stride)
         self.padding = padding

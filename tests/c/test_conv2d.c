@@ -1,0 +1,203 @@
+/* Convolution equals its seven loops: forward and the gradient of x bit for bit, as one chain each;
+ * the gradient of w, whose sum is cut in chunks, on small integers, where every order is exact. */
+#include "check.h"
+
+static uint64_t seed = 7;
+
+static const fnn_conv2d_shape SHAPES[] = {
+    {.N = 2,
+     .H = 5,
+     .W = 6,
+     .C = 1,
+     .O = 6,
+     .KH = 5,
+     .KW = 5,
+     .OH = 5,
+     .OW = 6,
+     .stride_h = 1,
+     .stride_w = 1,
+     .pad_top = 2,
+     .pad_left = 2,
+     .dilation_h = 1,
+     .dilation_w = 1,
+     .groups = 1},
+    {.N = 1,
+     .H = 9,
+     .W = 8,
+     .C = 4,
+     .O = 6,
+     .KH = 3,
+     .KW = 2,
+     .OH = 4,
+     .OW = 7,
+     .stride_h = 2,
+     .stride_w = 1,
+     .pad_top = 1,
+     .pad_left = 0,
+     .dilation_h = 1,
+     .dilation_w = 1,
+     .groups = 2},
+    {.N = 3,
+     .H = 7,
+     .W = 7,
+     .C = 3,
+     .O = 17,
+     .KH = 3,
+     .KW = 3,
+     .OH = 2,
+     .OW = 3,
+     .stride_h = 3,
+     .stride_w = 2,
+     .pad_top = 0,
+     .pad_left = 2,
+     .dilation_h = 2,
+     .dilation_w = 2,
+     .groups = 1},
+    {.N = 3,
+     .H = 26,
+     .W = 28,
+     .C = 5,
+     .O = 9,
+     .KH = 3,
+     .KW = 3,
+     .OH = 26,
+     .OW = 28,
+     .stride_h = 1,
+     .stride_w = 1,
+     .pad_top = 1,
+     .pad_left = 1,
+     .dilation_h = 1,
+     .dilation_w = 1,
+     .groups = 1},
+};
+
+/* Offset in x of what tap (kh, kw) of output (n, oh, ow) reads, or -1 in the padding. */
+static int64_t input_at(const fnn_conv2d_shape *s, int64_t n, int64_t oh, int64_t ow, int64_t kh,
+                        int64_t kw)
+{
+    const int64_t h = oh * s->stride_h - s->pad_top + kh * s->dilation_h;
+    const int64_t w = ow * s->stride_w - s->pad_left + kw * s->dilation_w;
+    if (h < 0 || h >= s->H || w < 0 || w >= s->W) return -1;
+    return ((n * s->H + h) * s->W + w) * s->C;
+}
+
+static void check_forward(fnn_dtype dtype, const fnn_conv2d_shape *s, const void *x, const void *w,
+                          void *y)
+{
+    const int64_t Cg = s->C / s->groups, Og = s->O / s->groups;
+    const fnn_conv2d_forward_args args = {.shape = *s, .x = x, .w = w, .y = y};
+    CHECK(fnn_conv2d_forward(dtype, &args) == FNN_OK, "no memory");
+    for (int64_t p = 0; p < s->N * s->OH * s->OW; p++)
+        for (int64_t o = 0; o < s->O; o++) {
+            double acc = 0;
+            for (int64_t t = 0; t < s->KH * s->KW; t++) {
+                const int64_t at = input_at(s, p / s->OW / s->OH, p / s->OW % s->OH, p % s->OW,
+                                            t / s->KW, t % s->KW);
+                for (int64_t c = 0; c < Cg; c++)
+                    acc = chain(dtype, at < 0 ? 0 : get(dtype, x, at + o / Og * Cg + c),
+                                get(dtype, w, (o * s->KH * s->KW + t) * Cg + c), acc);
+            }
+            CHECK(get(dtype, y, p * s->O + o) == acc, "forward, pixel %d channel %d", (int)p,
+                  (int)o);
+        }
+}
+
+/* The output along one axis that reads pixel `at` through tap k, or -1. */
+static int64_t output_at(int64_t at, int64_t stride, int64_t pad, int64_t k, int64_t dilation,
+                         int64_t outputs)
+{
+    for (int64_t i = 0; i < outputs; i++)
+        if (i * stride - pad + k * dilation == at) return i;
+    return -1;
+}
+
+static void check_backward_input(fnn_dtype dtype, const fnn_conv2d_shape *s, const void *dy,
+                                 const void *w, void *dx)
+{
+    const int64_t Cg = s->C / s->groups, Og = s->O / s->groups, taps = s->KH * s->KW;
+    const fnn_conv2d_backward_input_args args = {.shape = *s, .dy = dy, .w = w, .dx = dx};
+    CHECK(fnn_conv2d_backward_input(dtype, &args) == FNN_OK, "no memory");
+    for (int64_t q = 0; q < s->N * s->H * s->W * s->C; q++) {
+        const int64_t c = q % s->C, col = q / s->C % s->W, row = q / s->C / s->W % s->H;
+        const int64_t n = q / s->C / s->W / s->H, g = c / Cg;
+        double acc = 0;
+        for (int64_t t = 0; t < taps; t++) {
+            const int64_t oh =
+                output_at(row, s->stride_h, s->pad_top, t / s->KW, s->dilation_h, s->OH);
+            const int64_t ow =
+                output_at(col, s->stride_w, s->pad_left, t % s->KW, s->dilation_w, s->OW);
+            if (oh < 0 || ow < 0) continue;
+            for (int64_t o = g * Og; o < (g + 1) * Og; o++)
+                acc = chain(dtype, get(dtype, dy, ((n * s->OH + oh) * s->OW + ow) * s->O + o),
+                            get(dtype, w, (o * taps + t) * Cg + c % Cg), acc);
+        }
+        CHECK(get(dtype, dx, q) == acc, "gradient of x, element %d", (int)q);
+    }
+}
+
+static void check_backward_weight(fnn_dtype dtype, const fnn_conv2d_shape *s, void *dy, void *x,
+                                  void *dw)
+{
+    const int64_t Cg = s->C / s->groups, Og = s->O / s->groups, size = s->O * s->KH * s->KW * Cg;
+    const fnn_conv2d_backward_weight_args args = {
+        .shape = *s, .dy = dy, .x = x, .dw = dw, .accumulate = true};
+    double *expected = malloc((size_t)size * sizeof *expected);
+    CHECK(expected, "no memory");
+    for (int64_t i = 0; i < size; i++) {
+        expected[i] = get(dtype, dw, i);
+        const int64_t c = i % Cg, t = i / Cg % (s->KH * s->KW), o = i / Cg / s->KH / s->KW;
+        for (int64_t p = 0; p < s->N * s->OH * s->OW; p++) {
+            const int64_t at =
+                input_at(s, p / s->OW / s->OH, p / s->OW % s->OH, p % s->OW, t / s->KW, t % s->KW);
+            if (at >= 0)
+                expected[i] += get(dtype, dy, p * s->O + o) * get(dtype, x, at + o / Og * Cg + c);
+        }
+    }
+    CHECK(fnn_conv2d_backward_weight(dtype, &args) == FNN_OK, "no memory");
+    for (int64_t i = 0; i < size; i++)
+        CHECK(get(dtype, dw, i) == expected[i], "gradient of w, element %d", (int)i);
+    free(expected);
+}
+
+static void make_integers(fnn_dtype dtype, void *array, int64_t size)
+{
+    for (int64_t i = 0; i < size; i++) {
+        const double value = (double)(int)(4 * get(dtype, array, i));
+        if (dtype == FNN_F64) ((double *)array)[i] = value;
+        else ((float *)array)[i] = (float)value;
+    }
+}
+
+static void check_shape(fnn_dtype dtype, const fnn_conv2d_shape *s)
+{
+    const int64_t w_size = s->O * s->KH * s->KW * s->C / s->groups;
+    const int64_t x_size = s->N * s->H * s->W * s->C, y_size = s->N * s->OH * s->OW * s->O;
+    void *x = random_array(dtype, x_size, &seed), *w = random_array(dtype, w_size, &seed);
+    void *y = random_array(dtype, y_size, &seed), *dx = random_array(dtype, x_size, &seed);
+    void *dy = random_array(dtype, y_size, &seed);
+    check_forward(dtype, s, x, w, y);
+    check_backward_input(dtype, s, dy, w, dx);
+    make_integers(dtype, dy, y_size);
+    make_integers(dtype, x, x_size);
+    make_integers(dtype, w, w_size);
+    check_backward_weight(dtype, s, dy, x, w);
+    free(x);
+    free(w);
+    free(y);
+    free(dx);
+    free(dy);
+}
+
+int main(void)
+{
+    require_isa();
+    const int threads[] = {1, 3};
+    for (size_t t = 0; t < sizeof threads / sizeof *threads; t++) {
+        fnn_set_num_threads(threads[t]);
+        for (size_t s = 0; s < sizeof SHAPES / sizeof *SHAPES; s++)
+            for (int dtype = 0; dtype < FNN_DTYPES; dtype++)
+                check_shape((fnn_dtype)dtype, &SHAPES[s]);
+    }
+    puts(fnn_isa());
+    return 0;
+}

@@ -1,0 +1,175 @@
+"""One call of every kernel, as data: for tests that are about threads, processes and memory."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import fastnn
+import numpy as np
+from arrays import normal
+from geometry import Conv
+
+
+@dataclass(frozen=True)
+class Call:
+    """``run(*inputs, out)`` with ``out`` of that shape returns every result as a tuple of arrays.
+
+    ``out_shape`` is None for sgd_step, which writes its inputs.
+    """
+
+    name: str
+    inputs: tuple[np.ndarray, ...]
+    out_shape: tuple[int, ...] | None
+    run: Callable[..., tuple[np.ndarray, ...]]
+
+    def __str__(self):
+        return self.name
+
+    def __call__(self):
+        """Run on copies of the inputs, with a new ``out``."""
+        return self.run(*(x.copy() for x in self.inputs), self.nan_out())
+
+    def nan_out(self):
+        if self.out_shape is None:
+            return None
+        return np.full(self.out_shape, np.nan, dtype=self.inputs[0].dtype)
+
+
+def calls(dtype, *, m, n, k, conv, activation="tanh"):
+    """Every kernel: products of (m, k) and (k, n), that convolution, pools of its x, m rows of n."""
+    rng = np.random.default_rng(7)
+    products = _products(rng, dtype, m, n, k, activation)
+    images = _convolutions(rng, dtype, conv, activation) + _pools(rng, dtype, conv.x)
+    return products + images + _elementwise(rng, dtype, m, n) + _losses(rng, dtype, m, n)
+
+
+def _products(rng, dtype, m, n, k, activation):
+    a, b, at, bt = (normal(rng, s, dtype) for s in [(m, k), (k, n), (k, m), (n, k)])
+    c, bias, dy = normal(rng, (m, n), dtype), normal(rng, n, dtype), normal(rng, (m, n), dtype)
+
+    def gemm(trans_a, trans_b):
+        return lambda a, b, c, bias, out: (
+            fastnn.gemm(
+                a, b, trans_a=trans_a, trans_b=trans_b, alpha=0.5, beta=2.0, c=c, bias=bias, out=out
+            ),
+        )
+
+    def linear(x, w, b, out):
+        return (fastnn.linear(x, w, b, activation=activation, out=out),)
+
+    return [
+        Call("gemm", (a, b, c, bias), (m, n), gemm(False, False)),
+        Call("gemm nt", (a, bt, c, bias), (m, n), gemm(False, True)),
+        Call("gemm tn", (at, b, c, bias), (m, n), gemm(True, False)),
+        Call("gemm tt", (at, bt, c, bias), (m, n), gemm(True, True)),
+        Call("linear", (a, bt, bias), (m, n), linear),
+        Call("bias_backward", (dy,), (n,), lambda dy, out: (fastnn.bias_backward(dy, out=out),)),
+    ]
+
+
+def _convolutions(rng, dtype, conv, activation):
+    x, w, b, dy = (normal(rng, shape, dtype) for shape in (conv.x, conv.w, conv.o, conv.y))
+    options = conv.options
+    window = {name: value for name, value in options.items() if name != "groups"}
+    cols = fastnn.im2col(x, conv.kernel, **window)
+
+    def forward(x, w, b, out):
+        return (fastnn.conv2d(x, w, b, **options, activation=activation, out=out),)
+
+    def backward_input(dy, w, out):
+        return (fastnn.conv2d_backward_input(dy, w, conv.x, **options, out=out),)
+
+    def backward_weight(dy, x, out):
+        return (fastnn.conv2d_backward_weight(dy, x, conv.w, **options, out=out),)
+
+    def im2col(x, out):
+        return (fastnn.im2col(x, conv.kernel, **window, out=out),)
+
+    def col2im(cols, out):
+        return (fastnn.col2im(cols, conv.x, conv.kernel, **window, out=out),)
+
+    return [
+        Call("conv2d", (x, w, b), conv.y, forward),
+        Call("conv2d_backward_input", (dy, w), conv.x, backward_input),
+        Call("conv2d_backward_weight", (dy, x), conv.w, backward_weight),
+        Call("im2col", (x,), cols.shape, im2col),
+        Call("col2im", (cols,), conv.x, col2im),
+    ]
+
+
+def _pools(rng, dtype, shape):
+    x = normal(rng, shape, dtype)
+    window = {"kernel_size": 2, "stride": 1, "padding": 1}
+    y, indices = fastnn.max_pool2d(x, return_indices=True, **window)
+    dy = normal(rng, y.shape, dtype)
+
+    def average(x, out):
+        return (fastnn.avg_pool2d(x, count_include_pad=False, out=out, **window),)
+
+    def average_backward(dy, out):
+        return (fastnn.avg_pool2d_backward(dy, shape, count_include_pad=False, out=out, **window),)
+
+    def maximum_backward(dy, indices, out):
+        return (fastnn.max_pool2d_backward(dy, indices, shape, out=out, **window),)
+
+    return [
+        Call(
+            "max_pool2d", (x,), y.shape, lambda x, out: (fastnn.max_pool2d(x, out=out, **window),)
+        ),
+        Call(
+            "max_pool2d with indices",
+            (x,),
+            y.shape,
+            lambda x, out: fastnn.max_pool2d(x, return_indices=True, out=out, **window),
+        ),
+        Call("max_pool2d_backward", (dy, indices), shape, maximum_backward),
+        Call("avg_pool2d", (x,), y.shape, average),
+        Call("avg_pool2d_backward", (dy,), shape, average_backward),
+    ]
+
+
+def _elementwise(rng, dtype, m, n):
+    x, dy = normal(rng, (m, n), dtype), normal(rng, (m, n), dtype)
+    result = []
+    for name in ("relu", "sigmoid", "tanh", "scaled_tanh", "softmax"):
+        forward, backward = getattr(fastnn, name), getattr(fastnn, name + "_backward")
+        y = forward(x)
+        result += [
+            Call(name, (x,), x.shape, lambda x, out, f=forward: (f(x, out=out),)),
+            Call(
+                name + "_backward",
+                (dy, y),
+                x.shape,
+                lambda dy, y, out, f=backward: (f(dy, y, out=out),),
+            ),
+        ]
+    return result
+
+
+def _losses(rng, dtype, m, n):
+    x, t = normal(rng, (m, n), dtype), normal(rng, (m, n), dtype)
+    labels = rng.integers(0, n, m)
+    hyper = np.array([0.1, 0.9, 1e-3])
+
+    def with_array(loss_and_gradient):
+        loss, gradient = loss_and_gradient
+        return np.array(loss), gradient
+
+    def sgd_step(w, dw, v, hyper, out):
+        fastnn.sgd_step(w, dw, v, hyper, nesterov=True)
+        return w, v
+
+    return [
+        Call(
+            "softmax_cross_entropy",
+            (x, labels),
+            x.shape,
+            lambda x, labels, out: with_array(fastnn.softmax_cross_entropy(x, labels, out=out)),
+        ),
+        Call("mse", (x, t), x.shape, lambda y, t, out: with_array(fastnn.mse(y, t, out=out))),
+        Call("sgd_step", (x.ravel(), t.ravel(), x[::-1].ravel(), hyper), None, sgd_step),
+    ]
+
+
+def large_calls(dtype):
+    """Sizes at which every kernel has work for several threads."""
+    return calls(dtype, m=389, n=523, k=307, conv=Conv((5, 31, 29, 24), 40, (3, 3), padding=1))

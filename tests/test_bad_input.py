@@ -1,0 +1,437 @@
+"""Wrong arguments: the kind of error, function and argument named, and nothing written."""
+
+import re
+
+import fastnn
+import numpy as np
+import pytest
+
+F32, F64 = np.float32, np.float64
+
+
+def f32(*shape):
+    return np.ones(shape, dtype=F32)
+
+
+def u8(*shape):
+    return np.zeros(shape, dtype=np.uint8)
+
+
+HYPER = np.array([0.1, 0.9, 0.0])
+LABELS = np.array([0, 1, 2])
+
+# A correct call of every kernel: positional array arguments by name, then the rest.
+GOOD = {
+    "gemm": ({"a": f32(3, 4), "b": f32(4, 5)}, {}, (3, 5)),
+    "linear": ({"x": f32(3, 4), "w": f32(5, 4), "b": f32(5)}, {}, (3, 5)),
+    "bias_backward": ({"dy": f32(3, 5)}, {}, (5,)),
+    "conv2d": ({"x": f32(2, 5, 6, 3), "w": f32(4, 3, 2, 3), "b": f32(4)}, {}, (2, 3, 5, 4)),
+    "conv2d_backward_input": (
+        {"dy": f32(2, 3, 5, 4), "w": f32(4, 3, 2, 3)},
+        {"x_shape": (2, 5, 6, 3)},
+        (2, 5, 6, 3),
+    ),
+    "conv2d_backward_weight": (
+        {"dy": f32(2, 3, 5, 4), "x": f32(2, 5, 6, 3)},
+        {"w_shape": (4, 3, 2, 3)},
+        (4, 3, 2, 3),
+    ),
+    "im2col": ({"x": f32(2, 5, 6, 3)}, {"kernel_size": (3, 2)}, (30, 18)),
+    "col2im": (
+        {"cols": f32(30, 18)},
+        {"x_shape": (2, 5, 6, 3), "kernel_size": (3, 2)},
+        (2, 5, 6, 3),
+    ),
+    "max_pool2d": ({"x": f32(2, 5, 6, 3)}, {"kernel_size": 2}, (2, 2, 3, 3)),
+    "max_pool2d_backward": (
+        {"dy": f32(2, 2, 3, 3), "indices": u8(2, 2, 3, 3)},
+        {"x_shape": (2, 5, 6, 3), "kernel_size": 2},
+        (2, 5, 6, 3),
+    ),
+    "avg_pool2d": ({"x": f32(2, 5, 6, 3)}, {"kernel_size": 2}, (2, 2, 3, 3)),
+    "avg_pool2d_backward": (
+        {"dy": f32(2, 2, 3, 3)},
+        {"x_shape": (2, 5, 6, 3), "kernel_size": 2},
+        (2, 5, 6, 3),
+    ),
+    **{name: ({"x": f32(3, 5)}, {}, (3, 5)) for name in ("relu", "sigmoid", "tanh", "scaled_tanh")},
+    **{
+        name + "_backward": ({"dy": f32(3, 5), "y": f32(3, 5)}, {}, (3, 5))
+        for name in ("relu", "sigmoid", "tanh", "scaled_tanh", "softmax")
+    },
+    "softmax": ({"x": f32(3, 5)}, {}, (3, 5)),
+    "softmax_cross_entropy": ({"logits": f32(3, 5), "labels": LABELS}, {}, (3, 5)),
+    "mse": ({"y": f32(3, 5), "t": f32(3, 5)}, {}, (3, 5)),
+    "sgd_step": ({"w": f32(5), "dw": f32(5), "v": f32(5), "hyper": HYPER}, {}, None),
+}
+IN_PLACE = {  # kernels whose out may be exactly an input
+    name for name in GOOD if re.match(r"relu|sigmoid|tanh|scaled_tanh|softmax|mse", name)
+}
+ARRAYS = [(name, argument) for name, (arrays, _, _) in GOOD.items() for argument in arrays]
+FLOATS = [(name, argument) for name, argument in ARRAYS if argument not in ("indices", "labels")]
+WITH_OUT = [name for name, (_, _, out) in GOOD.items() if out is not None]
+
+
+def call(name, *, out=None, **changes):
+    """The good call with some arguments replaced; arrays are copied, so that none can change."""
+    arrays, rest, _ = GOOD[name]
+    arrays = {key: changes.pop(key) if key in changes else x.copy() for key, x in arrays.items()}
+    if out is not None:
+        changes["out"] = out
+    return getattr(fastnn, name)(*arrays.values(), **{**rest, **changes})
+
+
+def assert_raises(error, name, argument, **changes):
+    """The call raises ``error`` with "name: ... argument ...", and does not touch ``out``."""
+    shape = GOOD[name][2]
+    out = changes.pop("out", None if shape is None else np.full(shape, 7, dtype=F32))
+    before = None if out is None else np.array(out, copy=True)
+    with pytest.raises((TypeError, ValueError)) as caught:
+        call(name, out=out, **changes)
+    assert caught.type is error, caught.value
+    message = str(caught.value)
+    assert message.startswith(name + ": ")
+    assert re.search(rf"\b{argument}\b", message), message
+    if out is not None:
+        np.testing.assert_array_equal(out, before)
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_good_calls(name):
+    """The calls that the others spoil are good ones."""
+    shape = GOOD[name][2]
+    call(name, out=None if shape is None else np.full(shape, np.nan, dtype=F32))
+
+
+@pytest.mark.parametrize(("name", "argument"), FLOATS)
+@pytest.mark.parametrize(
+    "dtype", ["i4", "u1", "?", "f2", "c8", "O", "U3", "M8[s]", "V4", "swapped"]
+)
+def test_wrong_kind_of_array(name, argument, dtype):
+    good = GOOD[name][0][argument]
+    if dtype == "swapped":
+        dtype = good.dtype.newbyteorder()
+    assert_raises(TypeError, name, argument, **{argument: np.ones(good.shape).astype(dtype)})
+
+
+@pytest.mark.parametrize(("name", "argument"), [*ARRAYS, *((name, "out") for name in WITH_OUT)])
+@pytest.mark.parametrize("what", ["list", "scalar", "string", "none", "memoryview"])
+def test_not_an_array(name, argument, what):
+    optional = {("linear", "b"), ("conv2d", "b"), ("sgd_step", "v")}
+    if what == "none" and (argument == "out" or (name, argument) in optional):
+        return
+    good = f32(*GOOD[name][2]) if argument == "out" else GOOD[name][0][argument]
+    value = {
+        "list": good.tolist(),
+        "scalar": 1.0,
+        "string": "weights",
+        "none": None,
+        "memoryview": memoryview(good),
+    }[what]
+    with pytest.raises(TypeError, match=rf"^{name}: .*\b{argument}\b"):
+        call(name, **{argument: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "argument"),
+    [(n, a) for n, a in FLOATS if a != "hyper" and len(GOOD[n][0]) > 1 and a != "logits"],
+)
+def test_mixed_dtypes(name, argument):
+    """One float64 among float32: an error that names it, or the array that it disagrees with."""
+    good = GOOD[name][0][argument]
+    if sum(x.dtype == F32 for x in GOOD[name][0].values()) == 1:
+        argument = "out"  # the only other array of the call
+    changes = {argument: good.astype(F64)} if argument != "out" else {"out": f32(1).astype(F64)}
+    with pytest.raises(TypeError, match=rf"^{name}: .*\b{argument}\b.*float(32|64)"):
+        call(name, **changes)
+
+
+@pytest.mark.parametrize(("name", "argument"), ARRAYS)
+def test_wrong_rank(name, argument):
+    """One axis too many; softmax, bias_backward and elementwise kernels take any number of axes."""
+    arrays = GOOD[name][0]
+    if len(arrays) == 1 and name in (*IN_PLACE, "bias_backward"):
+        return
+    value = arrays[argument][None] if name != "linear" or argument != "x" else f32()
+    if name in IN_PLACE and argument == next(iter(arrays)) and name != "softmax_cross_entropy":
+        argument, value = list(arrays)[1], arrays[list(arrays)[1]][None]
+    assert_raises(ValueError, name, argument, **{argument: value})
+
+
+@pytest.mark.parametrize("name", WITH_OUT)
+class TestOut:
+    def test_wrong_shape(self, name):
+        shape = GOOD[name][2]
+        for wrong in [(*shape, 1), (*shape[:-1], shape[-1] + 1), (0,), shape[::-1] + (1,)]:
+            assert_raises(ValueError, name, "out", out=np.full(wrong, 7, F32))
+
+    def test_wrong_dtype(self, name):
+        for dtype in (F64, np.int32, np.float16, ">f4", object):
+            wrong = np.full(GOOD[name][2], 7).astype(dtype)
+            assert_raises(TypeError, name, "out", out=wrong)
+
+    def test_read_only(self, name):
+        out = np.full(GOOD[name][2], 7, F32)
+        out.flags.writeable = False
+        assert_raises(ValueError, name, "out", out=out)
+
+    def test_misaligned(self, name):
+        shape = GOOD[name][2]
+        raw = np.zeros(int(np.prod(shape)) * 4 + 1, np.uint8)
+        assert_raises(ValueError, name, "out", out=raw[1:].view(F32).reshape(shape))
+
+    def test_overlap(self, name):
+        """out shares memory with an input, in part, for each input in turn."""
+        arrays, _, shape = GOOD[name]
+        for argument, good in arrays.items():
+            if good.dtype == F32 and good.ndim > 0:
+                size = max(int(np.prod(shape)), good.size) + 1
+                pool = np.full(size, 7, F32)
+                given = pool[: good.size].reshape(good.shape)
+                out = pool[1 : 1 + int(np.prod(shape))].reshape(shape)
+                assert_raises(ValueError, name, argument, **{argument: given, "out": out})
+
+    def test_interleaved_is_no_overlap(self, name):
+        """Slices of one array that share no element are fine."""
+        arrays, _, shape = GOOD[name]
+        argument, good = next(iter(arrays.items()))
+        pool = np.ones(2 * max(int(np.prod(shape)), good.size), F32)
+        given = pool[: 2 * good.size : 2].reshape(good.shape)
+        given = np.lib.stride_tricks.as_strided(pool, good.shape, [2 * s for s in good.strides])
+        plain = np.empty(shape, F32)
+        out = np.lib.stride_tricks.as_strided(pool[1:], shape, [2 * s for s in plain.strides])
+        call(name, **{argument: given, "out": out})
+        call(name, out=plain)
+        np.testing.assert_array_equal(out, plain)
+
+
+CASES = [
+    # gemm, linear
+    ("gemm", ValueError, "b", {"b": f32(3, 5)}),
+    ("gemm", ValueError, "a", {"a": f32(3, 4), "trans_a": True}),
+    ("gemm", ValueError, "b", {"trans_b": True}),
+    ("gemm", ValueError, "c", {"beta": 1.0}),
+    ("gemm", ValueError, "c", {"beta": 1.0, "c": f32(5, 3)}),
+    ("gemm", ValueError, "c", {"c": f32(5)}),
+    ("gemm", TypeError, "c", {"beta": 1.0, "c": np.ones((3, 5))}),
+    ("gemm", ValueError, "bias", {"bias": f32(3)}),
+    ("gemm", ValueError, "bias", {"bias": f32(1, 5)}),
+    ("gemm", TypeError, "bias", {"bias": np.ones(5)}),
+    ("gemm", ValueError, "activation", {"activation": "gelu"}),
+    ("gemm", TypeError, "activation", {"activation": 1}),
+    ("linear", ValueError, "w", {"w": f32(4, 5)}),
+    ("linear", ValueError, "b", {"b": f32(4)}),
+    ("linear", ValueError, "activation", {"activation": "ReLU"}),
+    ("bias_backward", ValueError, "dy", {"dy": f32()}),
+    ("bias_backward", ValueError, "out", {"accumulate": True, "out": None}),
+    # convolution
+    ("conv2d", ValueError, "w", {"w": f32(4, 3, 2, 5)}),
+    ("conv2d", ValueError, "x", {"x": f32(2, 5, 6, 2)}),
+    ("conv2d", ValueError, "b", {"b": f32(3)}),
+    ("conv2d", ValueError, "groups", {"groups": 2}),
+    ("conv2d", ValueError, "groups", {"w": f32(4, 3, 2, 1), "groups": 3}),
+    ("conv2d", ValueError, "groups", {"groups": 0}),
+    ("conv2d", ValueError, "groups", {"groups": -1}),
+    ("conv2d", TypeError, "groups", {"groups": 1.0}),
+    ("conv2d", ValueError, "activation", {"activation": "swish"}),
+    ("conv2d_backward_input", ValueError, "dy", {"dy": f32(2, 3, 5, 5)}),
+    ("conv2d_backward_input", ValueError, "dy", {"dy": f32(2, 4, 5, 4)}),
+    ("conv2d_backward_input", ValueError, "dy", {"dy": f32(1, 3, 5, 4)}),
+    ("conv2d_backward_input", ValueError, "w", {"w": f32(4, 3, 2, 2)}),
+    ("conv2d_backward_input", ValueError, "x_shape", {"x_shape": (2, 5, 6)}),
+    ("conv2d_backward_input", ValueError, "x_shape", {"x_shape": (2, 5, -6, 3)}),
+    ("conv2d_backward_input", TypeError, "x_shape", {"x_shape": (2, 5, 6.0, 3)}),
+    ("conv2d_backward_input", TypeError, "x_shape", {"x_shape": None}),
+    ("conv2d_backward_weight", ValueError, "dy", {"dy": f32(2, 3, 4, 4)}),
+    ("conv2d_backward_weight", ValueError, "w", {"w_shape": (4, 3, 2, 1)}),
+    ("conv2d_backward_weight", ValueError, "w_shape", {"w_shape": (4, 3, 2, 3, 1)}),
+    ("conv2d_backward_weight", ValueError, "w_shape", {"w_shape": (-4, 3, 2, 3)}),
+    ("conv2d_backward_weight", TypeError, "w_shape", {"w_shape": 4}),
+    ("conv2d_backward_weight", ValueError, "out", {"accumulate": True, "out": None}),
+    ("col2im", ValueError, "cols", {"cols": f32(30, 17)}),
+    ("col2im", ValueError, "cols", {"x_shape": (3, 5, 6, 3)}),
+    # pools
+    ("max_pool2d", ValueError, "padding", {"padding": 2}),
+    ("max_pool2d", ValueError, "padding", {"padding": ((0, 2), (0, 0))}),
+    ("avg_pool2d", ValueError, "padding", {"padding": (0, 2)}),
+    ("max_pool2d", ValueError, "kernel_size", {"x": f32(1, 16, 16, 1), "kernel_size": 16}),
+    ("max_pool2d_backward", ValueError, "dy", {"dy": f32(2, 2, 3, 2)}),
+    ("max_pool2d_backward", ValueError, "indices", {"indices": u8(2, 2, 3, 2)}),
+    ("max_pool2d_backward", TypeError, "indices", {"indices": np.zeros((2, 2, 3, 3), int)}),
+    ("max_pool2d_backward", TypeError, "indices", {"indices": f32(2, 2, 3, 3)}),
+    ("max_pool2d_backward", ValueError, "x_shape", {"x_shape": (2, 5)}),
+    ("avg_pool2d_backward", ValueError, "dy", {"dy": f32(2, 2, 3, 2)}),
+    ("max_pool2d", ValueError, "x", {"x": f32(2, 0, 6, 3), "padding": 1}),
+    # elementwise, losses
+    ("relu_backward", ValueError, "y", {"y": f32(5, 3)}),
+    ("sigmoid_backward", ValueError, "y", {"y": f32(3, 1)}),
+    ("softmax", ValueError, "x", {"x": f32()}),
+    ("softmax_backward", ValueError, "y", {"y": f32(5)}),
+    ("softmax_cross_entropy", ValueError, "labels", {"labels": np.array([0, 5, 1])}),
+    ("softmax_cross_entropy", ValueError, "labels", {"labels": np.array([0, 1, -1])}),
+    ("softmax_cross_entropy", ValueError, "labels", {"labels": np.array([0, 1, 2**40])}),
+    (
+        "softmax_cross_entropy",
+        ValueError,
+        "labels",
+        {"labels": np.array([0, 1, 2**63 + 1], dtype=np.uint64)},
+    ),
+    ("softmax_cross_entropy", ValueError, "labels", {"labels": np.array([0, 1])}),
+    ("softmax_cross_entropy", ValueError, "labels", {"labels": LABELS[:, None]}),
+    ("softmax_cross_entropy", TypeError, "labels", {"labels": LABELS.astype(float)}),
+    ("softmax_cross_entropy", TypeError, "labels", {"labels": LABELS == 0}),
+    ("softmax_cross_entropy", TypeError, "labels", {"labels": LABELS.astype(object)}),
+    ("softmax_cross_entropy", ValueError, "logits", {"logits": f32(0, 5), "labels": LABELS[:0]}),
+    ("softmax_cross_entropy", ValueError, "logits", {"logits": f32(3, 0)}),
+    ("softmax_cross_entropy", ValueError, "logits", {"logits": f32(3)}),
+    ("mse", ValueError, "t", {"t": f32(5, 3)}),
+    ("mse", ValueError, "y", {"y": f32(0, 5), "t": f32(0, 5)}),
+    # sgd_step
+    ("sgd_step", ValueError, "dw", {"dw": f32(4)}),
+    ("sgd_step", ValueError, "v", {"v": f32(4)}),
+    ("sgd_step", ValueError, "hyper", {"hyper": HYPER[:2]}),
+    ("sgd_step", TypeError, "hyper", {"hyper": HYPER.astype(F32)}),
+    ("sgd_step", TypeError, "hyper", {"hyper": (0.1, 0.9, 0.0)}),
+    ("sgd_step", ValueError, "w", {"w": f32(10)[::2]}),
+    ("sgd_step", ValueError, "dw", {"dw": f32(10)[::2]}),
+    ("sgd_step", ValueError, "v", {"v": f32(5)[::-1]}),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "argument", "changes"),
+    CASES,
+    ids=[f"{name}-{argument}-{i}" for i, (name, _, argument, _) in enumerate(CASES)],
+)
+def test_bad_arguments(name, error, argument, changes):
+    assert_raises(error, name, argument, **changes)
+
+
+WINDOWS = [
+    "conv2d",
+    "conv2d_backward_input",
+    "conv2d_backward_weight",
+    "im2col",
+    "col2im",
+    "max_pool2d",
+    "max_pool2d_backward",
+    "avg_pool2d",
+    "avg_pool2d_backward",
+]
+
+
+@pytest.mark.parametrize("name", WINDOWS)
+@pytest.mark.parametrize(
+    ("argument", "error", "values"),
+    [
+        ("stride", ValueError, [0, -1, (1, 0), (1,), (1, 1, 1), 2**31, 2**70, (2**63, 1)]),
+        ("stride", TypeError, [1.0, "1", (1, 1.5), (1, None)]),
+        ("padding", ValueError, [-1, (0, -1), ((0, 0), (0, -1)), (1,), (1, 1, 1), ((1, 1), (1,))]),
+        ("padding", ValueError, [2**31, 2**70, ((0, 2**62), (0, 0))]),
+        ("padding", TypeError, [0.0, "same", None, ((0, 0), (0, 0.5))]),
+        ("dilation", ValueError, [0, -1, (1, 0), (1,), 2**31, 2**70]),
+        ("dilation", TypeError, [1.0, "1", None]),
+        ("kernel_size", ValueError, [0, -1, (2, 0), (2,), (2, 2, 2), 2**31, 2**70]),
+        ("kernel_size", TypeError, [2.0, "2", None, (2, 2.0)]),
+    ],
+    ids=lambda z: z if isinstance(z, str) else getattr(z, "__name__", ""),
+)
+def test_bad_windows(name, argument, error, values):
+    known = {
+        "dilation": not name.endswith(("pool2d", "pool2d_backward")),
+        "kernel_size": not name.startswith("conv2d"),
+    }
+    for value in values if known.get(argument, True) else ():
+        assert_raises(error, name, argument, **{argument: value})
+
+
+@pytest.mark.parametrize("name", WINDOWS)
+def test_kernel_larger_than_the_padded_image(name):
+    """The message gives both sizes."""
+    bad = {
+        "conv2d": {"w": f32(4, 6, 2, 3)},
+        "conv2d_backward_input": {"w": f32(4, 6, 2, 3)},
+        "conv2d_backward_weight": {"w_shape": (4, 6, 2, 3)},
+    }.get(name, {"kernel_size": (6, 2)})
+    assert_raises(ValueError, name, "6.*5", **bad)
+    if "pool" not in name:
+        assert_raises(ValueError, name, "7.*6", dilation=(1, 6))
+
+
+@pytest.mark.parametrize("name", ["conv2d", "conv2d_backward_input", "conv2d_backward_weight"])
+def test_empty_kernel(name):
+    bad = {"w_shape": (4, 0, 2, 3)} if name.endswith("weight") else {"w": f32(4, 0, 2, 3)}
+    assert_raises(ValueError, name, "kernel", **bad)
+
+
+def test_sizes_whose_product_overflows():
+    """Results of 2**62 bytes and more, from inputs that take no memory: an error, at once."""
+    image = np.broadcast_to(f32(1, 1, 1, 1), (1, 2**30, 2**30, 1))
+    column = np.broadcast_to(f32(1, 1), (2**31, 1))
+    largest = (2**31 - 1,) * 4
+    one = f32(1, 1, 1, 1)
+    for case in [
+        lambda: fastnn.gemm(column, column, trans_b=True),
+        lambda: fastnn.linear(np.broadcast_to(f32(1), (2**31, 2**20, 1)), column),
+        lambda: fastnn.im2col(image, 2**14, padding=2**13),
+        lambda: fastnn.conv2d(image, np.broadcast_to(one, (2**20, 1, 1, 1))),
+        lambda: fastnn.conv2d(image, one, padding=2**31 - 1),
+        lambda: fastnn.conv2d_backward_input(one, one, largest),
+        lambda: fastnn.conv2d_backward_weight(one, one, largest, padding=2**31 - 1),
+        lambda: fastnn.col2im(f32(1, 1), largest, 1),
+        lambda: fastnn.avg_pool2d_backward(one, largest, 1),
+        lambda: fastnn.max_pool2d_backward(one, u8(1, 1, 1, 1), (2**40, 1, 1, 1), 1),
+    ]:
+        with pytest.raises(ValueError, match=r"^[a-z0-9_]+: "):
+            case()
+    for case in [
+        lambda: fastnn.relu(image),
+        lambda: fastnn.softmax(image),
+        lambda: fastnn.mse(image, image),
+        lambda: fastnn.bias_backward(image),
+        lambda: fastnn.max_pool2d(image, 1),
+        lambda: fastnn.avg_pool2d(image, 2, stride=1),
+    ]:
+        with pytest.raises(MemoryError):
+            case()
+
+
+def test_wrong_indices_stay_inside(rng):
+    """Indices that no forward pass can give reach no memory outside dx."""
+    dy = np.ones((2, 2, 3, 3), F32)
+    for value in (4, 200, 255):
+        indices = np.full(dy.shape, value, np.uint8)
+        dx = fastnn.max_pool2d_backward(dy, indices, (2, 5, 6, 3), 2)
+        np.testing.assert_array_equal(dx, 0)
+    padded = fastnn.max_pool2d_backward(
+        np.ones((1, 1, 1, 1), F32), u8(1, 1, 1, 1), (1, 1, 1, 1), 2, padding=((1, 0), (1, 0))
+    )
+    np.testing.assert_array_equal(padded, 0)  # tap 0 lies in the padding
+
+
+def test_sgd_step_overlap_and_read_only():
+    pool = f32(12)
+    for w, dw, v in [
+        (pool[:5], pool[4:9], f32(5)),
+        (pool[:5], f32(5), pool[3:8]),
+        (f32(5), pool[:5], pool[:5]),
+        (pool[:5], pool[:5], None),
+    ]:
+        with pytest.raises(ValueError, match=r"^sgd_step: .*overlaps"):
+            fastnn.sgd_step(w, dw, v, HYPER)
+    frozen = f32(5)
+    frozen.flags.writeable = False
+    with pytest.raises(ValueError, match=r"^sgd_step: w is read-only"):
+        fastnn.sgd_step(frozen, f32(5), None, HYPER)
+    with pytest.raises(ValueError, match=r"^sgd_step: v is read-only"):
+        fastnn.sgd_step(f32(5), f32(5), frozen, HYPER)
+    fastnn.sgd_step(f32(5), frozen, None, HYPER)
+    np.testing.assert_array_equal(pool, 1)
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_unknown_and_missing_arguments(name):
+    with pytest.raises(TypeError, match="colour"):
+        call(name, colour="red")
+    with pytest.raises(TypeError, match="argument"):
+        getattr(fastnn, name)()
