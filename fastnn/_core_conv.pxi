@@ -28,8 +28,8 @@ cdef int64_t window_count(int64_t size, int64_t before, int64_t after, int64_t t
     if taps < 1:
         raise ValueError(f"{func.decode()}: the kernel must have at least 1 {axis.decode()}")
     if reach > padded:
-        raise ValueError(f"{func.decode()}: a kernel reaching over {reach} {axis.decode()} does not "
-                         f"fit in an image of {padded} with padding")
+        raise ValueError(f"{func.decode()}: a kernel reaching over {reach} {axis.decode()} does "
+                         f"not fit in an image of {padded} with padding")
     return (padded - reach) // stride + 1
 
 
@@ -66,8 +66,8 @@ cdef int conv_shape(fnn_conv2d_shape *s, object x_shape, object w_shape, object 
     s.groups = parse_integer(groups, 1, func, b"groups")
     s.O = O
     if O > LARGEST or O % s.groups != 0 or s.C % s.groups != 0:
-        raise ValueError(f"{func.decode()}: groups = {s.groups} does not divide the {s.C} input and "
-                         f"{O} output channels")
+        raise ValueError(f"{func.decode()}: groups = {s.groups} does not divide the {s.C} input "
+                         f"and {O} output channels")
     if Cg != s.C // s.groups:
         raise ValueError(
             f"{func.decode()}: w expects {Cg * s.groups} input channels, x has {s.C} "
@@ -78,11 +78,11 @@ cdef int conv_shape(fnn_conv2d_shape *s, object x_shape, object w_shape, object 
 def conv2d(x, w, b=None, *, stride=1, padding=0, dilation=1, groups=1, activation=None, out=None):
     """2-D convolution (cross-correlation, as all neural networks mean it), channels last.
 
-    ``y[n, oh, ow, o] = activation(b[o] + sum over kh, kw, c of x[n, h, w, c] * w[o, kh, kw, c])`` with
-    ``h = oh * stride - pad_top + kh * dilation``, w likewise, and zeros outside the image. The sum is
-    one fma chain from 0 over (kh, kw, c) ascending, so an image's result does not depend on the others
-    in the batch nor on the number of threads. Computed as a product whose im2col matrix is gathered
-    block by block and never stored.
+    ``y[n, oh, ow, o] = activation(b[o] + sum over kh, kw, c of x[n, h, w, c] * w[o, kh, kw, c])``
+    with ``h = oh * stride - pad_top + kh * dilation``, w likewise, and zeros outside the image. The
+    sum is one fma chain from 0 over (kh, kw, c) ascending, so an image's result does not depend on
+    the others in the batch nor on the number of threads. Computed as a product whose im2col matrix
+    is gathered block by block and never stored.
 
     Parameters
     ----------
@@ -160,8 +160,8 @@ def conv2d(x, w, b=None, *, stride=1, padding=0, dilation=1, groups=1, activatio
 def conv2d_backward_input(dy, w, x_shape, *, stride=1, padding=0, dilation=1, groups=1, out=None):
     """Gradient of `conv2d` with respect to x.
 
-    ``dx[n, h, w, c] = sum over kh, kw, o of dy[n, oh, ow, o] * w[o, kh, kw, c]`` over the outputs that
-    read pixel (h, w) through tap (kh, kw); one fma chain over (kh, kw, o) ascending.
+    ``dx[n, h, w, c] = sum over kh, kw, o of dy[n, oh, ow, o] * w[o, kh, kw, c]`` over the outputs
+    that read pixel (h, w) through tap (kh, kw); one fma chain over (kh, kw, o) ascending.
 
     Parameters
     ----------
@@ -223,8 +223,8 @@ def conv2d_backward_weight(dy, x, w_shape, *, stride=1, padding=0, dilation=1, g
                            bint accumulate=False, out=None):
     """Gradient of `conv2d` with respect to w.
 
-    ``dw[o, kh, kw, c] = sum over n, oh, ow of dy[n, oh, ow, o] * x[n, h, w, c]``. The pixels are cut in
-    chunks by the shape alone; each chunk is one fma chain, and the chunks are added in order, so
+    ``dw[o, kh, kw, c] = sum over n, oh, ow of dy[n, oh, ow, o] * x[n, h, w, c]``. The pixels are cut
+    in chunks by the shape alone; each chunk is one fma chain, and the chunks are added in order, so
     the result does not depend on the number of threads.
 
     Parameters
@@ -290,9 +290,9 @@ def conv2d_backward_weight(dy, x, w_shape, *, stride=1, padding=0, dilation=1, g
 def im2col(x, kernel_size, *, stride=1, padding=0, dilation=1, out=None):
     """The matrix of image patches whose product with the filters is a convolution.
 
-    Row ``(n * OH + oh) * OW + ow`` is the patch under the kernel at output pixel (oh, ow) of image n, in
-    the order (kh, kw, c): ``conv2d(x, w) == (im2col(x, (KH, KW)) @ w.reshape(O, -1).T)`` reshaped.
-    `conv2d` gathers the same patches without storing them.
+    Row ``(n * OH + oh) * OW + ow`` is the patch under the kernel at output pixel (oh, ow) of image
+    n, in the order (kh, kw, c): ``conv2d(x, w) == im2col(x, (KH, KW)) @ w.reshape(O, -1).T``,
+    reshaped. `conv2d` gathers the same patches without storing them.
 
     Parameters
     ----------

@@ -1,0 +1,209 @@
+"""Check, then time: a fastnn kernel against the best of NumPy and of PyTorch, in alternating rounds.
+
+A contestant is a function without arguments, usually a `functools.partial`, that does the work once and
+returns its result. Where there are several ways to do the work in NumPy, or several layouts in PyTorch,
+the fastest on these arrays is chosen by measurement first.
+"""
+
+from __future__ import annotations
+
+import functools
+import gc
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import environment
+import fastnn
+import numpy as np
+import peak
+import pytest
+
+Run = Callable[[], Any]
+Contestants = Mapping[str, Run]
+
+ROUNDS = 11  # of each contestant; the fastest counts, as interference only adds time
+SECONDS = 0.008  # of one round, at least one call
+TRIALS = 3  # calls of each candidate when the fastest is chosen
+SETTLE = 0.04  # seconds: OpenBLAS's and OpenMP's idle threads spin for up to 26 ms, on our CPUs
+
+
+def assert_within(got: Any, want: Any, bound: Any) -> None:
+    """Assert |got - want| <= bound, elementwise, and say by how much it is exceeded."""
+    error = np.abs(np.asarray(got, np.float64) - want)
+    if not (error <= bound).all():  # NaN fails
+        worst = np.nanmax(error / np.maximum(bound, np.finfo(np.float64).tiny))
+        raise AssertionError(f"error is {worst:.3g} times its bound, or NaN")
+
+
+def eps(dtype: Any) -> float:
+    """The distance from 1 to the next number: twice the roundoff."""
+    return float(np.finfo(dtype).eps)
+
+
+@functools.cache
+def machine() -> dict[str, Any]:
+    """What does not change from one benchmark to the next."""
+    config = fastnn.get_config()
+    return {
+        "fastnn": config["version"],
+        "compiler": config["compiler"],
+        "isa": config["isa"],
+        "cpus": environment.cpu_count(),
+        "numpy": np.__version__,
+    }
+
+
+def compare(
+    benchmark: Any,
+    *,
+    op: str,
+    shape: str,
+    dtype: Any,
+    threads: int,
+    ours: Run,
+    check: Callable[[Any], None],
+    numpy: Callable[[], Contestants],
+    torch: Callable[[], Contestants] | None = None,
+    from_torch: Callable[[Any], Any] | None = None,
+    flops: float = 0,
+    nbytes: float = 0,
+) -> None:
+    """Check every contestant's result, then time all of them; the figures go into extra_info.
+
+    Parameters
+    ----------
+    benchmark : BenchmarkFixture
+        pytest-benchmark's, which times `ours` once more on its own. Where it is disabled, nothing
+        but the check of `ours` is done.
+    op, shape : str
+        For the report.
+    dtype, threads
+        The dtype, and the number of threads that all contestants have been given.
+    ours : callable
+        The fastnn kernel.
+    check : callable
+        Raises AssertionError unless its argument, what a contestant returned, is right.
+    numpy, torch : callable
+        Return the candidates, by name; no candidates for torch if it is not installed.
+    from_torch : callable, optional
+        Makes of what PyTorch returned what `check` takes. Without it, PyTorch is not checked.
+    flops, nbytes : float
+        Floating-point operations, or bytes moved to and from memory, of one call; 0: not reported.
+    """
+    dtype = np.dtype(dtype).name
+    info = benchmark.extra_info
+    info |= {"op": op, "shape": shape, "dtype": dtype, "threads": threads, **machine()}
+    check(ours())
+    if not benchmark.enabled:
+        benchmark.pedantic(ours)
+        return
+    blas = _usable_blas(threads)
+    info["numpy_blas"] = blas
+    contestants = {"ours": ours}
+    contestants["numpy"], info["numpy_how"] = _fastest(numpy(), check)
+    candidates = torch() if torch is not None else {}
+    if candidates:
+        verify = (lambda result: check(from_torch(result))) if from_torch else _accept
+        contestants["torch"], info["torch_how"] = _fastest(candidates, verify)
+    seconds, loops = _interleave(contestants, threads)
+    info |= {f"{name}_s": value for name, value in seconds.items()}
+    _publish_ratios(info, seconds, blas)
+    _publish_rates(info, seconds["ours"], flops, nbytes)
+    benchmark.pedantic(ours, rounds=ROUNDS, iterations=loops, warmup_rounds=1)
+
+
+def _accept(_: Any) -> None:
+    pass
+
+
+def _usable_blas(threads: int) -> dict[str, Any]:
+    """What NumPy's BLAS is; the session ends if a comparison with it would mean nothing."""
+    if not environment.has_threadpoolctl():
+        pytest.exit("timing needs threadpoolctl: pip install 'fastnn-kernels[bench]'", returncode=4)
+    blas = environment.numpy_blas()
+    if blas["threads"] not in (None, threads):
+        pytest.skip(f"NumPy's BLAS has {blas['threads']} threads, not {threads}")
+    return blas
+
+
+def _fastest(candidates: Contestants, check: Callable[[Any], None]) -> tuple[Run, str]:
+    """Check each candidate's result and return the fastest with its name."""
+    seconds = {}
+    for name, run in candidates.items():
+        try:
+            check(run())
+        except AssertionError as error:
+            raise AssertionError(f"{name}: {error}") from error
+        loops = _calibrate(run)
+        seconds[name] = min(_block(run, loops) for _ in range(TRIALS))
+    best = min(seconds, key=lambda name: seconds[name])
+    return candidates[best], best
+
+
+def _block(run: Run, loops: int) -> float:
+    """Seconds per call, over `loops` calls."""
+    iterations = range(loops)
+    start = time.perf_counter()
+    for _ in iterations:
+        run()
+    return (time.perf_counter() - start) / loops
+
+
+def _calibrate(run: Run) -> int:
+    """Number of calls that last `SECONDS`."""
+    loops = 1
+    while True:
+        seconds = _block(run, loops)
+        if seconds * loops >= SECONDS / 4 or loops >= 1_000_000:
+            return max(1, math.ceil(SECONDS / seconds))
+        loops *= 4
+
+
+def _interleave(contestants: Contestants, threads: int) -> tuple[dict[str, float], int]:
+    """Time all contestants in turn, forwards and backwards; return the seconds of each, and loops."""
+    loops = {name: _calibrate(run) for name, run in contestants.items()}
+    best = dict.fromkeys(contestants, math.inf)
+    order = list(contestants)
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        for _ in range(ROUNDS):
+            for name in order:
+                run = contestants[name]
+                if threads > 1:
+                    time.sleep(SETTLE)
+                _block(run, loops[name] // 8 + 1)  # wakes its threads, warms its caches
+                best[name] = min(best[name], _block(run, loops[name]))
+            order.reverse()
+    finally:
+        if collecting:
+            gc.enable()
+    return best, loops["ours"]
+
+
+def _publish_ratios(info: dict[str, Any], seconds: dict[str, float], blas: dict[str, Any]) -> None:
+    """Write how many times as fast as the others ours is, unless NumPy is held back."""
+    info["refused"] = environment.refusal(
+        blas["architecture"], fastnn.get_config()["isa_available"]
+    )
+    for name in ("numpy", "torch"):
+        usable = name in seconds and not (name == "numpy" and info["refused"])
+        info[f"ratio_{name}"] = seconds[name] / seconds["ours"] if usable else None
+
+
+def _publish_rates(info: dict[str, Any], ours: float, flops: float, nbytes: float) -> None:
+    """Write GFLOP/s or GB/s, and the share of what the machine can do."""
+    info["gflops"] = flops / ours * 1e-9 if flops else None
+    info["gbps"] = nbytes / ours * 1e-9 if nbytes else None
+    info["peak_share"], info["no_peak"] = None, None
+    try:
+        if flops:
+            most = peak.fma_rate(info["dtype"], info["isa"], info["threads"])
+            info["peak_share"] = flops / ours / most
+        elif nbytes:
+            most = peak.copy_rate(round(nbytes), info["isa"], info["threads"])
+            info["peak_share"] = nbytes / ours / most
+    except peak.NoPeak as error:
+        info["no_peak"] = str(error)
