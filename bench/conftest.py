@@ -8,6 +8,14 @@ import pytest
 stale = environment.clear_blas_variables()
 
 
+def pytest_collection_modifyitems(config):
+    """Time nothing where the figures would mean nothing."""
+    timing = config.getoption("benchmark_enable") or not config.getoption("benchmark_disable")
+    problem = stale or environment.missing_tools()
+    if timing and problem:
+        raise pytest.UsageError(problem)
+
+
 @pytest.fixture(params=[1, 2], ids=["1-thread", "2-threads"])
 def threads(request):
     """Number of threads, given to fastnn and to NumPy's BLAS for as long as the test runs."""
@@ -19,13 +27,10 @@ def threads(request):
 
 @pytest.fixture
 def compare(benchmark):
-    """`compare.compare`, with pytest-benchmark's fixture filled in."""
-    import compare  # here, as it loads NumPy
+    """`harness.compare`, with pytest-benchmark's fixture filled in."""
+    import harness  # here, as it loads NumPy
 
-    if stale and benchmark.enabled:
-        pytest.exit(stale, returncode=4)
-    benchmark.group = None
-    return functools.partial(compare.compare, benchmark)
+    return functools.partial(harness.compare, benchmark)
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 BLAS_VARIABLES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
-"""They choose kernels and block sizes by hand. Set for another machine, they halve NumPy's speed, and
-every ratio would be a lie."""
+"""They choose kernels and block sizes by hand. Set for another machine, they halve NumPy's speed,
+and every ratio would be a lie."""
 
 
 def clear_blas_variables(environ: MutableMapping[str, str] = os.environ) -> str | None:
@@ -35,9 +35,11 @@ def cpu_count() -> int:
     return os.cpu_count() or 1
 
 
-def has_threadpoolctl() -> bool:
-    """Whether NumPy's BLAS can be asked for its kernels and told its threads."""
-    return importlib.util.find_spec("threadpoolctl") is not None
+def missing_tools() -> str | None:
+    """Return what is missing for a fair comparison, or None."""
+    if importlib.util.find_spec("threadpoolctl") is None:
+        return "timing needs threadpoolctl: pip install 'fastnn-kernels[bench]'"
+    return None
 
 
 @contextmanager
@@ -47,7 +49,7 @@ def limit_threads(n: int) -> Iterator[None]:
 
     with ExitStack() as stack:
         stack.enter_context(fastnn.threads(n))
-        if has_threadpoolctl():
+        if missing_tools() is None:
             import threadpoolctl
 
             stack.enter_context(threadpoolctl.threadpool_limits(limits=n, user_api="blas"))
@@ -55,7 +57,7 @@ def limit_threads(n: int) -> Iterator[None]:
 
 
 def numpy_blas() -> dict[str, Any]:
-    """Return the name, version, kernel architecture and threads of NumPy's BLAS, as far as known."""
+    """Return name, version, kernel architecture and threads of NumPy's BLAS, as far as known."""
     import numpy
     import threadpoolctl
 

@@ -31,7 +31,7 @@ ROUNDS = 40  # the best one counts: interference only adds time
 SECONDS = 0.004  # of one round
 
 
-class NoPeak(RuntimeError):
+class NoPeakError(RuntimeError):
     """The limits cannot be measured here; the message says why."""
 
 
@@ -40,9 +40,9 @@ def _library(dtype: str, isa: str) -> ctypes.CDLL:
     """peak.c, compiled and loaded."""
     compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
-        raise NoPeak("no C compiler for bench/peak.c")
+        raise NoPeakError("no C compiler for bench/peak.c")
     if isa not in VECTORS:
-        raise NoPeak(f"bench/peak.py knows no vectors for {isa}")
+        raise NoPeakError(f"bench/peak.py knows no vectors for {isa}")
     size, flags = VECTORS[isa]
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "peak.so"
@@ -54,7 +54,7 @@ def _library(dtype: str, isa: str) -> ctypes.CDLL:
             subprocess.run(command, check=True, capture_output=True, text=True)
             library = ctypes.CDLL(str(target))
         except (OSError, subprocess.CalledProcessError) as error:
-            raise NoPeak(f"bench/peak.c does not compile: {error}") from error
+            raise NoPeakError(f"bench/peak.c does not compile: {error}") from error
     pointer, count = ctypes.c_void_p, ctypes.c_int64
     library.run_fma.argtypes, library.run_fma.restype = [count], ctypes.c_double
     library.run_copy.argtypes = [pointer, pointer, count, count]
@@ -93,7 +93,7 @@ def fma_rate(dtype: str, isa: str, threads: int) -> float:
 
     Raises
     ------
-    NoPeak
+    NoPeakError
         If there is no C compiler.
     """
     library = _library(dtype, isa)
@@ -106,7 +106,7 @@ def copy_rate(nbytes: int, isa: str, threads: int) -> float:
 
     Raises
     ------
-    NoPeak
+    NoPeakError
         If there is no C compiler.
     """
     library = _library("float32", isa)

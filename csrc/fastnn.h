@@ -93,8 +93,8 @@ typedef struct fnn_conv2d_forward_args {
 
 fnn_status fnn_conv2d_forward(fnn_dtype dtype, const fnn_conv2d_forward_args *args);
 
-/* dx[n,h,w,c] = sum over (kh, kw, o) ascending, one chain, of dy[n,oh,ow,o] * w[o,kh,kw,c]
- * for the (oh, ow) that read pixel (h, w) through tap (kh, kw). */
+/* dx[n,h,w,c] = sum over (oh, ow, o) ascending, one chain, of dy[n,oh,ow,o] * w[o,kh,kw,c] for the
+ * outputs (oh, ow) that read pixel (h, w), through tap (kh, kw). */
 typedef struct fnn_conv2d_backward_input_args {
     fnn_conv2d_shape shape;
     const void *dy, *w;

@@ -1,4 +1,15 @@
-"""Neural-network kernels for CPUs, forward and backward, on plain NumPy arrays."""
+"""Neural-network kernels for CPUs, forward and backward, on plain NumPy arrays.
+
+The kernels are functions of this package: ``fastnn.conv2d`` and its siblings take and return NumPy
+arrays. Built on them: `fastnn.nn` (layers), `fastnn.optim`, `fastnn.models`, `fastnn.data`,
+`fastnn.init`, `fastnn.training`; `fastnn.reference` is every kernel again in plain NumPy. These are
+imported when first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from fastnn._core import (
     __version__,
@@ -31,9 +42,29 @@ from fastnn._core import (
     tanh,
     tanh_backward,
 )
+from fastnn.gradcheck import GradcheckError, gradcheck
 from fastnn.runtime import get_include, show_config, threads
 
+if TYPE_CHECKING:
+    from fastnn import data, init, io, models, nn, optim, plots, reference, training
+
+_SUBMODULES = frozenset(
+    ("data", "init", "io", "models", "nn", "optim", "plots", "reference", "training")
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return import_module(f"fastnn.{name}")
+    raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_SUBMODULES})
+
+
 __all__ = [
+    "GradcheckError",
     "__version__",
     "avg_pool2d",
     "avg_pool2d_backward",
@@ -42,15 +73,24 @@ __all__ = [
     "conv2d",
     "conv2d_backward_input",
     "conv2d_backward_weight",
+    "data",
     "gemm",
     "get_config",
     "get_include",
     "get_num_threads",
+    "gradcheck",
     "im2col",
+    "init",
+    "io",
     "linear",
     "max_pool2d",
     "max_pool2d_backward",
+    "models",
     "mse",
+    "nn",
+    "optim",
+    "plots",
+    "reference",
     "relu",
     "relu_backward",
     "scaled_tanh",
@@ -66,4 +106,5 @@ __all__ = [
     "tanh",
     "tanh_backward",
     "threads",
+    "training",
 ]

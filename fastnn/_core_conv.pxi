@@ -160,8 +160,8 @@ def conv2d(x, w, b=None, *, stride=1, padding=0, dilation=1, groups=1, activatio
 def conv2d_backward_input(dy, w, x_shape, *, stride=1, padding=0, dilation=1, groups=1, out=None):
     """Gradient of `conv2d` with respect to x.
 
-    ``dx[n, h, w, c] = sum over kh, kw, o of dy[n, oh, ow, o] * w[o, kh, kw, c]`` over the outputs
-    that read pixel (h, w) through tap (kh, kw); one fma chain over (kh, kw, o) ascending.
+    ``dx[n, h, w, c] = sum over oh, ow, o of dy[n, oh, ow, o] * w[o, kh, kw, c]`` over the outputs
+    (oh, ow) that read pixel (h, w), through tap (kh, kw); one fma chain over (oh, ow, o) ascending.
 
     Parameters
     ----------
@@ -223,8 +223,8 @@ def conv2d_backward_weight(dy, x, w_shape, *, stride=1, padding=0, dilation=1, g
                            bint accumulate=False, out=None):
     """Gradient of `conv2d` with respect to w.
 
-    ``dw[o, kh, kw, c] = sum over n, oh, ow of dy[n, oh, ow, o] * x[n, h, w, c]``. The pixels are cut
-    in chunks by the shape alone; each chunk is one fma chain, and the chunks are added in order, so
+    ``dw[o, kh, kw, c] = sum over n, oh, ow of dy[n, oh, ow, o] * x[n, h, w, c]``. The pixels are
+    cut in chunks by the shape alone; each chunk is one fma chain, and the chunks are added in order, so
     the result does not depend on the number of threads.
 
     Parameters

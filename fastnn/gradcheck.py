@@ -68,7 +68,7 @@ def gradcheck(
     --------
     >>> rng = np.random.default_rng(0)
     >>> layer = fastnn.nn.Linear(3, 2, rng=rng, dtype=np.float64)
-    >>> fastnn.gradcheck(layer, rng.standard_normal((5, 3)))
+    >>> gradcheck(layer, rng.standard_normal((5, 3)))
     True
     """
     name = type(layer).__name__
@@ -114,7 +114,9 @@ def _gradients(
     backward(dy)
     for label, gradient in once.items():
         twice = parameters[label].grad
-        if twice is None or not np.allclose(twice, 2 * gradient, rtol=1e-9, atol=1e-12):
+        if twice is None or not np.allclose(
+            twice, 2 * gradient, rtol=1e-9, atol=1e-12, equal_nan=True
+        ):
             raise GradcheckError(
                 f"gradcheck: {label}: a second backward pass does not add to the gradient"
             )

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any
@@ -85,8 +84,9 @@ def save_arrays(
         entries[METADATA] = np.array(json.dumps(dict(metadata)))
     with atomic_write(path) as file, zipfile.ZipFile(file, "w") as archive:
         for name, array in entries.items():
-            # ZipInfo's default time stamp, so that equal arrays give equal files
-            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as entry:
+            info = zipfile.ZipInfo(f"{name}.npy")  # no time stamp: equal arrays give equal files
+            info.external_attr = 0o644 << 16
+            with archive.open(info, "w", force_zip64=True) as entry:
                 np.lib.format.write_array(entry, np.asarray(array), allow_pickle=False)
 
 
@@ -107,7 +107,6 @@ def load_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[st
         If it is not an npz file, is damaged, or holds pickled objects.
     """
     path = os.fspath(path)
-    damage = (ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error)
     with open(path, "rb") as file:
         try:
             with zipfile.ZipFile(file) as archive:
@@ -116,7 +115,7 @@ def load_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[st
                     for name in archive.namelist()
                 }
             metadata = json.loads(str(arrays.pop(METADATA, "{}")))
-        except damage as error:
+        except Exception as error:  # a damaged archive can raise almost anything
             raise ValueError(f"{path}: not a readable npz file ({error})") from error
     if not isinstance(metadata, dict):
         raise ValueError(f"{path}: the metadata are not a JSON object")

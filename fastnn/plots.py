@@ -37,29 +37,36 @@ def plot_curves(history: Mapping[str, Any], path: str | os.PathLike[str]) -> Non
     OSError
         If the file cannot be written.
     """
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-    figure = _figure(9.0, 3.6)
     epochs = history["epochs"]
     numbers = [row["epoch"] for row in epochs]
-    marker = "o" if len(numbers) <= 20 else ""
-    axes = figure.subplots(1, 2)
-    for ax, key, title in ((axes[0], "loss", "cross-entropy"), (axes[1], "accuracy", "error, %")):
+    style = {"marker": "o" if len(numbers) <= 20 else "", "markersize": 3.5}
+    figure = _figure(9.0, 3.6)
+    left, right = figure.subplots(1, 2)
+    for ax, key in ((left, "loss"), (right, "accuracy")):
+        ends = []
         for prefix, label, colour in (("", "training", TRAIN), ("test_", "test", TEST)):
             values = np.array([row[prefix + key] for row in epochs], np.float64)
-            if key == "accuracy":
-                values = 100 * (1 - values)
-            ax.plot(numbers, values, color=colour, marker=marker, markersize=3.5, label=label)
-            _label_end(ax, numbers[-1], float(values[-1]), colour, prefix == "")
-        ax.set_title(title, loc="left", fontsize=10)
+            # a loss that has become 0 would have no place on the logarithmic axis
+            values = np.maximum(values, 1e-9) if key == "loss" else 100 * (1 - values)
+            ax.plot(numbers, values, color=colour, label=label, **style)
+            ends.append((float(values[-1]), colour))
         ax.set_xlabel("epoch")
-        ax.set_ylim(bottom=0)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         ax.spines[["top", "right"]].set_visible(False)
         ax.grid(axis="y", color="#eeeeee")
         ax.set_axisbelow(True)
-    axes[0].legend(frameon=False)
-    figure.suptitle(_title(history), x=0.01, ha="left", fontsize=11)
+        _label_ends(ax, ends, "{:.2g}" if key == "loss" else "{:.2f} %")
+    left.set_title("cross-entropy", loc="left", fontsize=10)
+    left.set_yscale("log")
+    left.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
+    left.yaxis.set_major_formatter("{x:g}")
+    left.yaxis.set_minor_formatter(NullFormatter())
+    right.set_title("classified wrongly, %", loc="left", fontsize=10)
+    right.set_ylim(bottom=0)
+    left.legend(frameon=False)
+    figure.suptitle(f"{history['model']} on {history['data']}", x=0.01, ha="left", fontsize=11)
     _save(figure, path)
 
 
@@ -131,18 +138,17 @@ def _save(figure: Figure, path: str | os.PathLike[str]) -> None:
         figure.savefig(file, format="png")
 
 
-def _title(history: Mapping[str, Any]) -> str:
-    return f"{history['model']} on {history['data']}"
-
-
-def _label_end(ax: Axes, x: float, y: float, colour: str, above: bool) -> None:
-    """Write the last value of a curve beside its end."""
-    ax.annotate(
-        f"{y:.3g}",
-        (x, y),
-        xytext=(6, 4 if above else -4),
-        textcoords="offset points",
-        color=colour,
-        fontsize=8,
-        va="center",
-    )
+def _label_ends(ax: Axes, ends: Sequence[tuple[float, str]], text: str) -> None:
+    """Write the last value of each curve at the right edge, the larger one above."""
+    order = sorted(ends, key=lambda end: end[0])
+    for i, (value, colour) in enumerate(order):
+        ax.annotate(
+            text.format(value),
+            (1, value),
+            xycoords=("axes fraction", "data"),
+            xytext=(3, 5 if i else -5),
+            textcoords="offset points",
+            color=colour,
+            fontsize=8,
+            va="center",
+        )

@@ -368,11 +368,10 @@ def softmax_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> tuple[float, 
     dlogits = (softmax(logits) - onehot(labels)) / N.
     """
     logits, labels = _f64(logits), np.asarray(labels)
-    n, c = logits.shape
+    onehot = np.arange(logits.shape[1]) == labels[:, None]
     shifted = logits - logits.max(axis=1, keepdims=True)
-    chosen = shifted[np.arange(n), labels]
-    loss = (np.log(np.exp(shifted).sum(axis=1)) - chosen).mean()
-    return float(loss), (softmax(logits) - np.eye(c)[labels]) / n
+    loss = (np.log(np.exp(shifted).sum(axis=1)) - shifted[onehot]).mean()
+    return float(loss), (softmax(logits) - onehot) / len(labels)
 
 
 def mse(y: ArrayLike, t: ArrayLike) -> tuple[float, Array]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from fastnn import _core
 
@@ -57,4 +57,4 @@ def show_config() -> None:
 
 def get_include() -> str:
     """Directory that holds fastnn.h, the header of the C API."""
-    return str(Path(_core.__file__).parent / "include")
+    return os.path.join(os.path.dirname(_core.__file__), "include")

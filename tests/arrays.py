@@ -74,8 +74,7 @@ LAYOUTS = {
     "misaligned": _misaligned,
     "packed_field": _packed_field,
 }
-"""name -> function(x): an array of x's shape in that layout, with x's values ("broadcast": the first
-row's)."""
+"""name -> function(x): x's values in an array of that layout ("broadcast": the first row's)."""
 
 OUT_LAYOUTS = {name: LAYOUTS[name] for name in ("fortran", "sliced", "negative", "rows_apart")}
 """The layouts that ``out=`` may have."""
@@ -88,6 +87,6 @@ def nan_out(layout, shape, dtype):
 
 
 def assert_nothing_else_written(out):
-    """The base of a view made by ``nan_out`` is still NaN wherever the view, free of NaN, is not."""
+    """Around ``out``, made by ``nan_out`` and now free of NaN, its base still is NaN."""
     if out.base is not None:
         assert np.isnan(out.base).sum() == out.base.size - out.size

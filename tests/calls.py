@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import fastnn
 import numpy as np
 from arrays import normal
 from geometry import Conv
+
+import fastnn
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Call:
 
 
 def calls(dtype, *, m, n, k, conv, activation="tanh"):
-    """Every kernel: products of (m, k) and (k, n), that convolution, pools of its x, m rows of n."""
+    """Every kernel: (m, k) times (k, n), that convolution, pools of its x, and m rows of n."""
     rng = np.random.default_rng(7)
     products = _products(rng, dtype, m, n, k, activation)
     images = _convolutions(rng, dtype, conv, activation) + _pools(rng, dtype, conv.x)

@@ -1,13 +1,14 @@
 """The sums of products that gemm, linear and the convolutions are defined by, bit for bit.
 
-Each output starts from one number and takes one step per k, ascending: acc = fma(a, b, acc), or, on
-the x86-64 baseline, which has no FMA, acc = fl(acc + fl(a*b)). Here a step is a NumPy expression over
-all outputs at once, and only k is a loop. Neither Python 3.11 nor NumPy has an fma, so it is built
-from operations that are exact; test_chain.py compares it with the C library's.
+Each output starts from one number and takes one step per k, ascending: acc = fma(a, b, acc), or,
+on the x86-64 baseline, which has no FMA, acc = fl(acc + fl(a*b)). Here a step is a NumPy expression
+over all outputs at once, and only k is a loop. Neither Python 3.11 nor NumPy has an fma, so it is
+built from operations that are exact; test_chain.py compares it with the C library's.
 """
 
-import fastnn
 import numpy as np
+
+import fastnn
 from fastnn import reference
 
 
@@ -19,7 +20,7 @@ def two_sum(x, y):
 
 
 def two_product(x, y):
-    """(p, e) with p = fl(x * y) and p + e = x * y exactly (Dekker), for float64 far from overflow."""
+    """(p, e) with p = fl(x * y) and p + e = x * y exactly (Dekker): float64 far from overflow."""
     p = x * y
     xh, yh = (z * 134217729.0 - (z * 134217729.0 - z) for z in (x, y))  # the upper 26 bits
     xl, yl = x - xh, y - yh
@@ -40,7 +41,7 @@ def add_to_odd(x, y):
 
 
 def fma(a, b, c):
-    """a * b + c rounded once, elementwise, for float32 and for float64 far from over- and underflow."""
+    """a * b + c rounded once, for float32 and for float64 far from over- and underflow."""
     dtype = np.result_type(a, b, c)
     a, b, c = (np.asarray(z, dtype=np.float64) for z in np.broadcast_arrays(a, b, c))
     with np.errstate(invalid="ignore", over="ignore", under="ignore"):
@@ -56,7 +57,8 @@ def fma(a, b, c):
 def step(a, b, acc):
     """One step of a chain, as the kernels at the current ISA level define it."""
     if fastnn.get_config()["isa"] == "baseline":
-        return acc + a * b
+        with np.errstate(invalid="ignore", over="ignore", under="ignore"):
+            return acc + a * b
     return fma(a, b, acc)
 
 
@@ -74,7 +76,7 @@ def _padded(x, padding):
 
 
 def conv2d(x, w, *, stride=1, padding=0, dilation=1, groups=1):
-    """The chain of conv2d over (kh, kw, c): x (N, H, W, C), w (O, KH, KW, C/G) -> (N, OH, OW, O)."""
+    """The chain over (kh, kw, c): x (N, H, W, C), w (O, KH, KW, C/G) -> (N, OH, OW, O)."""
     channels = w.shape[3]
     of_group = np.arange(w.shape[0]) // (w.shape[0] // groups) * channels  # first channel of each o
     taps = list(reference._taps(_padded(x, padding), w.shape[1:3], stride, dilation))
@@ -86,10 +88,14 @@ def conv2d(x, w, *, stride=1, padding=0, dilation=1, groups=1):
 
 
 def conv2d_backward_input(dy, w, x_shape, *, stride=1, padding=0, dilation=1, groups=1):
-    """The chain of dx over (kh, kw, o): dy (N, OH, OW, O), w (O, KH, KW, C/G) -> (N, H, W, C)."""
+    """The chain over (oh, ow, o): dy (N, OH, OW, O), w (O, KH, KW, C/G) -> (N, H, W, C).
+
+    Outputs that read one pixel come in ascending order when the taps are taken from the last on.
+    """
     per_group = w.shape[0] // groups
     dx = _padded(np.zeros(x_shape, dtype=dy.dtype), padding)
-    for kh, kw, seen in reference._taps(dx, w.shape[1:3], stride, dilation):
+    taps = list(reference._taps(dx, w.shape[1:3], stride, dilation))
+    for kh, kw, seen in reversed(taps):
         for o in range(per_group):
             # Row g of the filters, one per group, makes the channels (g, c) of x.
             row = w[o::per_group, kh, kw].reshape(-1)

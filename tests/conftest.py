@@ -2,10 +2,14 @@
 
 import os
 
-import fastnn
 import numpy as np
 import pytest
 from hypothesis import settings
+
+import fastnn
+
+# Plain asserts in the tests' own modules explain themselves as those in test files do.
+pytest.register_assert_rewrite("arrays", "bad_calls", "bits", "calls")
 
 # The same examples on every run, so that a red run can be repeated; HYPOTHESIS_PROFILE=search looks
 # for new ones. No deadline: shared machines stall for longer than any call takes.

@@ -1,8 +1,8 @@
-"""Run as a program: kernels on arrays that lie directly before, or directly after, forbidden memory.
+"""Kernels on arrays that lie directly before, or directly after, forbidden memory: a program.
 
-``python guard.py DTYPE`` prints the name of each call before making it, so that the last name printed
-is what died of a segmentation fault when one element too many was read or written. Threads are two,
-so that members' first and last slices are tested as well.
+``python guard.py DTYPE`` prints the name of each call before making it, so that the last name
+printed is what died of a segmentation fault when one element too many was read or written. Threads
+are two, so that members' first and last slices are tested as well.
 """
 
 import ctypes
@@ -10,12 +10,13 @@ import faulthandler
 import mmap
 import sys
 
-import fastnn
 import numpy as np
 from arrays import normal
 from bits import assert_same_bits
 from calls import calls, large_calls
 from geometry import CONVS, Conv
+
+import fastnn
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 PROT_NONE = 0

@@ -1,10 +1,11 @@
 """relu, sigmoid, tanh, scaled_tanh and their gradients: elementwise, on arrays of any shape."""
 
-import fastnn
 import numpy as np
 import pytest
 from arrays import LAYOUTS, OUT_LAYOUTS, assert_nothing_else_written, nan_out, normal
 from bits import assert_same_bits, assert_within, roundoff, tiny
+
+import fastnn
 from fastnn import reference
 
 pytestmark = pytest.mark.isa
@@ -24,7 +25,7 @@ BACKWARD_BOUND = {
 
 
 def sample(dtype):
-    """Sorted values of every magnitude, subnormal to infinite, and more where the functions bend."""
+    """Sorted, of every magnitude, subnormal to infinite, and more where the functions bend."""
     integer = np.uint32 if dtype == np.float32 else np.uint64
     count = 300_000 if dtype == np.float32 else 60_000
     infinity = int(np.array(np.inf, dtype=dtype).view(integer))
@@ -49,28 +50,48 @@ def exact(name, x):
         return number(17159) / 10000 * np.tanh(number(2) / 3 * x)
 
 
-@curved
-def test_accuracy(dtype, name):
-    if dtype == np.float64 and np.finfo(np.longdouble).nmant <= np.finfo(np.float64).nmant:
-        pytest.skip("long double is no longer than double here")
-    x = sample(dtype)
+def assert_accurate(name, x):
     want = exact(name, x)
     got = getattr(fastnn, name)(x)
     with np.errstate(under="ignore"):
-        ulp = np.spacing(np.abs(want).astype(dtype))
+        ulp = np.spacing(np.abs(want).astype(x.dtype))
     error = np.abs((got.astype(want.dtype) - want) / ulp)
     assert not np.isnan(error).any()
     worst = int(error.argmax())
     assert error[worst] <= ULPS[name], f"{error[worst]} ulp at {x[worst]!r}: {got[worst]!r}"
 
 
-@every_activation
-def test_monotone(name):
-    """Promised for float32 alone."""
-    x = sample(np.float32)
+def assert_monotone(name, x):
+    """f does not fall anywhere on the sorted x."""
     y = getattr(fastnn, name)(x)
     falls = np.flatnonzero(y[1:] < y[:-1])
     assert falls.size == 0, f"{falls.size} falls, the first after {x[falls[0]]!r}"
+
+
+@curved
+def test_accuracy(dtype, name):
+    if dtype == np.float64 and np.finfo(np.longdouble).nmant <= np.finfo(np.float64).nmant:
+        pytest.skip("long double is no longer than double here")
+    assert_accurate(name, sample(dtype))
+
+
+@every_activation
+def test_monotone(name):
+    """Promised for float32 alone."""
+    assert_monotone(name, sample(np.float32))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("check", [assert_accurate, assert_monotone])
+@curved
+def test_every_float32(name, check):
+    """All 2**32 but the NaNs, in blocks that overlap by one."""
+    infinity = 0x7F800000
+    for first in range(0, infinity, 2**22):
+        bits = np.arange(first, min(first + 2**22, infinity) + 1, dtype=np.uint32)
+        x = bits.view(np.float32)
+        check(name, x)
+        check(name, -x[::-1])
 
 
 @pytest.mark.parametrize("name", ["tanh", "scaled_tanh"])

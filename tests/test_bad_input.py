@@ -1,99 +1,24 @@
 """Wrong arguments: the kind of error, function and argument named, and nothing written."""
 
-import re
-
-import fastnn
 import numpy as np
 import pytest
+from bad_calls import (
+    ARRAYS,
+    F32,
+    F64,
+    FLOATS,
+    GOOD,
+    HYPER,
+    IN_PLACE,
+    LABELS,
+    WITH_OUT,
+    assert_raises,
+    call,
+    f32,
+    u8,
+)
 
-F32, F64 = np.float32, np.float64
-
-
-def f32(*shape):
-    return np.ones(shape, dtype=F32)
-
-
-def u8(*shape):
-    return np.zeros(shape, dtype=np.uint8)
-
-
-HYPER = np.array([0.1, 0.9, 0.0])
-LABELS = np.array([0, 1, 2])
-
-# A correct call of every kernel: positional array arguments by name, then the rest.
-GOOD = {
-    "gemm": ({"a": f32(3, 4), "b": f32(4, 5)}, {}, (3, 5)),
-    "linear": ({"x": f32(3, 4), "w": f32(5, 4), "b": f32(5)}, {}, (3, 5)),
-    "bias_backward": ({"dy": f32(3, 5)}, {}, (5,)),
-    "conv2d": ({"x": f32(2, 5, 6, 3), "w": f32(4, 3, 2, 3), "b": f32(4)}, {}, (2, 3, 5, 4)),
-    "conv2d_backward_input": (
-        {"dy": f32(2, 3, 5, 4), "w": f32(4, 3, 2, 3)},
-        {"x_shape": (2, 5, 6, 3)},
-        (2, 5, 6, 3),
-    ),
-    "conv2d_backward_weight": (
-        {"dy": f32(2, 3, 5, 4), "x": f32(2, 5, 6, 3)},
-        {"w_shape": (4, 3, 2, 3)},
-        (4, 3, 2, 3),
-    ),
-    "im2col": ({"x": f32(2, 5, 6, 3)}, {"kernel_size": (3, 2)}, (30, 18)),
-    "col2im": (
-        {"cols": f32(30, 18)},
-        {"x_shape": (2, 5, 6, 3), "kernel_size": (3, 2)},
-        (2, 5, 6, 3),
-    ),
-    "max_pool2d": ({"x": f32(2, 5, 6, 3)}, {"kernel_size": 2}, (2, 2, 3, 3)),
-    "max_pool2d_backward": (
-        {"dy": f32(2, 2, 3, 3), "indices": u8(2, 2, 3, 3)},
-        {"x_shape": (2, 5, 6, 3), "kernel_size": 2},
-        (2, 5, 6, 3),
-    ),
-    "avg_pool2d": ({"x": f32(2, 5, 6, 3)}, {"kernel_size": 2}, (2, 2, 3, 3)),
-    "avg_pool2d_backward": (
-        {"dy": f32(2, 2, 3, 3)},
-        {"x_shape": (2, 5, 6, 3), "kernel_size": 2},
-        (2, 5, 6, 3),
-    ),
-    **{name: ({"x": f32(3, 5)}, {}, (3, 5)) for name in ("relu", "sigmoid", "tanh", "scaled_tanh")},
-    **{
-        name + "_backward": ({"dy": f32(3, 5), "y": f32(3, 5)}, {}, (3, 5))
-        for name in ("relu", "sigmoid", "tanh", "scaled_tanh", "softmax")
-    },
-    "softmax": ({"x": f32(3, 5)}, {}, (3, 5)),
-    "softmax_cross_entropy": ({"logits": f32(3, 5), "labels": LABELS}, {}, (3, 5)),
-    "mse": ({"y": f32(3, 5), "t": f32(3, 5)}, {}, (3, 5)),
-    "sgd_step": ({"w": f32(5), "dw": f32(5), "v": f32(5), "hyper": HYPER}, {}, None),
-}
-IN_PLACE = {  # kernels whose out may be exactly an input
-    name for name in GOOD if re.match(r"relu|sigmoid|tanh|scaled_tanh|softmax|mse", name)
-}
-ARRAYS = [(name, argument) for name, (arrays, _, _) in GOOD.items() for argument in arrays]
-FLOATS = [(name, argument) for name, argument in ARRAYS if argument not in ("indices", "labels")]
-WITH_OUT = [name for name, (_, _, out) in GOOD.items() if out is not None]
-
-
-def call(name, *, out=None, **changes):
-    """The good call with some arguments replaced; arrays are copied, so that none can change."""
-    arrays, rest, _ = GOOD[name]
-    arrays = {key: changes.pop(key) if key in changes else x.copy() for key, x in arrays.items()}
-    if out is not None:
-        changes["out"] = out
-    return getattr(fastnn, name)(*arrays.values(), **{**rest, **changes})
-
-
-def assert_raises(error, name, argument, **changes):
-    """The call raises ``error`` with "name: ... argument ...", and does not touch ``out``."""
-    shape = GOOD[name][2]
-    out = changes.pop("out", None if shape is None else np.full(shape, 7, dtype=F32))
-    before = None if out is None else np.array(out, copy=True)
-    with pytest.raises((TypeError, ValueError)) as caught:
-        call(name, out=out, **changes)
-    assert caught.type is error, caught.value
-    message = str(caught.value)
-    assert message.startswith(name + ": ")
-    assert re.search(rf"\b{argument}\b", message), message
-    if out is not None:
-        np.testing.assert_array_equal(out, before)
+import fastnn
 
 
 @pytest.mark.parametrize("name", GOOD)
@@ -156,53 +81,6 @@ def test_wrong_rank(name, argument):
     if name in IN_PLACE and argument == next(iter(arrays)) and name != "softmax_cross_entropy":
         argument, value = list(arrays)[1], arrays[list(arrays)[1]][None]
     assert_raises(ValueError, name, argument, **{argument: value})
-
-
-@pytest.mark.parametrize("name", WITH_OUT)
-class TestOut:
-    def test_wrong_shape(self, name):
-        shape = GOOD[name][2]
-        for wrong in [(*shape, 1), (*shape[:-1], shape[-1] + 1), (0,), shape[::-1] + (1,)]:
-            assert_raises(ValueError, name, "out", out=np.full(wrong, 7, F32))
-
-    def test_wrong_dtype(self, name):
-        for dtype in (F64, np.int32, np.float16, ">f4", object):
-            wrong = np.full(GOOD[name][2], 7).astype(dtype)
-            assert_raises(TypeError, name, "out", out=wrong)
-
-    def test_read_only(self, name):
-        out = np.full(GOOD[name][2], 7, F32)
-        out.flags.writeable = False
-        assert_raises(ValueError, name, "out", out=out)
-
-    def test_misaligned(self, name):
-        shape = GOOD[name][2]
-        raw = np.zeros(int(np.prod(shape)) * 4 + 1, np.uint8)
-        assert_raises(ValueError, name, "out", out=raw[1:].view(F32).reshape(shape))
-
-    def test_overlap(self, name):
-        """out shares memory with an input, in part, for each input in turn."""
-        arrays, _, shape = GOOD[name]
-        for argument, good in arrays.items():
-            if good.dtype == F32 and good.ndim > 0:
-                size = max(int(np.prod(shape)), good.size) + 1
-                pool = np.full(size, 7, F32)
-                given = pool[: good.size].reshape(good.shape)
-                out = pool[1 : 1 + int(np.prod(shape))].reshape(shape)
-                assert_raises(ValueError, name, argument, **{argument: given, "out": out})
-
-    def test_interleaved_is_no_overlap(self, name):
-        """Slices of one array that share no element are fine."""
-        arrays, _, shape = GOOD[name]
-        argument, good = next(iter(arrays.items()))
-        pool = np.ones(2 * max(int(np.prod(shape)), good.size), F32)
-        given = pool[: 2 * good.size : 2].reshape(good.shape)
-        given = np.lib.stride_tricks.as_strided(pool, good.shape, [2 * s for s in good.strides])
-        plain = np.empty(shape, F32)
-        out = np.lib.stride_tricks.as_strided(pool[1:], shape, [2 * s for s in plain.strides])
-        call(name, **{argument: given, "out": out})
-        call(name, out=plain)
-        np.testing.assert_array_equal(out, plain)
 
 
 CASES = [

@@ -1,4 +1,4 @@
-"""The C tests: on this machine, on an emulated AVX2-only and SSE-only CPU, and on emulated AArch64."""
+"""The C tests: on this machine, on emulated AVX2-only and SSE-only CPUs, on emulated AArch64."""
 
 import os
 import shutil
@@ -31,12 +31,9 @@ def run(command, **environment):
 
 def build(folder, *options):
     """Build the library and the C tests, warnings being errors; return the folder of the tests."""
-    ninja = tool("ninja")
-    run(
-        [tool("cmake"), "-S", str(ROOT), "-B", str(folder), "-G", "Ninja"]
-        + [f"-DCMAKE_MAKE_PROGRAM={ninja}", "-DFASTNN_PYTHON=OFF", "-DFASTNN_TESTS=ON"]
-        + ["-DFASTNN_WERROR=ON", *options]
-    )
+    switches = ["-DFASTNN_PYTHON=OFF", "-DFASTNN_TESTS=ON", "-DFASTNN_WERROR=ON", *options]
+    ninja = f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}"
+    run([tool("cmake"), "-S", str(ROOT), "-B", str(folder), "-G", "Ninja", ninja, *switches])
     run([tool("cmake"), "--build", str(folder)])
     return folder
 

@@ -4,9 +4,10 @@ import multiprocessing
 import os
 import threading
 
-import fastnn
 import numpy as np
 import pytest
+
+import fastnn
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork"),

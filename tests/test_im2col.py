@@ -1,12 +1,13 @@
 """im2col copies patches into rows; col2im is its adjoint."""
 
-import fastnn
 import numpy as np
 import pytest
 from arrays import LAYOUTS, OUT_LAYOUTS, assert_nothing_else_written, integers, nan_out, normal
 from bits import assert_same_bits, assert_within, roundoff
-from fastnn import reference
 from geometry import CONVS, Conv
+
+import fastnn
+from fastnn import reference
 
 pytestmark = pytest.mark.isa
 

@@ -5,8 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import fastnn
 import pytest
+
+import fastnn
 
 AVAILABLE = fastnn.get_config()["isa_available"]
 SHOW = "import fastnn; print(fastnn.get_config()['isa'], fastnn.get_config()['isa_requested'])"

@@ -1,10 +1,11 @@
 """softmax and the two losses."""
 
-import fastnn
 import numpy as np
 import pytest
 from arrays import LAYOUTS, OUT_LAYOUTS, assert_nothing_else_written, integers, nan_out, normal
 from bits import assert_same_bits, assert_within, roundoff, tiny
+
+import fastnn
 from fastnn import reference
 
 pytestmark = pytest.mark.isa
@@ -146,7 +147,7 @@ def test_cross_entropy(rng, dtype, shape, scale):
     bound = roundoff(dtype) * ((relative + 2) * probability + 2 * onehot) / n
     assert_within(dlogits, want, bound + 2 * tiny(dtype))
 
-    # log of a sum with that relative error, itself within 2 ulp; two differences; the mean of n terms.
+    # The log, within 2 ulp, of a sum with that relative error; two differences; a mean of n terms.
     spread = logits.max(axis=1, keepdims=True).astype(np.float64) - logits
     log_sum = np.log(np.exp(-spread).sum(axis=1))
     chosen = spread[np.arange(n), labels]

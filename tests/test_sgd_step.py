@@ -1,10 +1,11 @@
 """sgd_step: stochastic gradient descent, in place on flat arrays."""
 
-import fastnn
 import numpy as np
 import pytest
 from arrays import normal
 from bits import assert_same_bits, assert_within, roundoff
+
+import fastnn
 from fastnn import reference
 
 pytestmark = pytest.mark.isa

@@ -59,11 +59,12 @@ void VARIANT(conv2d_backward_input_run)(const void *args, const fnn_team *team)
     const fnn_conv2d_shape *s = &i->shape;
     const int64_t Cg = s->C / s->groups, Og = s->O / s->groups;
     for (int64_t g = 0; g < s->groups; g++) {
-        /* Row (tap, o) of the filter matrix is w[o, tap, :]. */
-        const source filters = {.base = (const real *)i->w + g * Og * filter_size(s),
+        /* Row (tap, o) of the filter matrix is w[o, tap, :], the last tap first. */
+        const int64_t last = (s->KH * s->KW - 1) * Cg;
+        const source filters = {.base = (const real *)i->w + g * Og * filter_size(s) + last,
                                 .kind = STRIDED,
                                 .inner = Og,
-                                .outer_stride = Cg,
+                                .outer_stride = -Cg,
                                 .row_stride = filter_size(s),
                                 .col_stride = 1};
         const product p = {.M = pixel_count(s),

@@ -85,7 +85,9 @@ static inline __attribute__((always_inline)) void tile_of_rows(int64_t rows, con
         break;
         CASE(1)
         CASE(2)
-        CASE(3) CASE(4) CASE(5) CASE(6)
+        CASE(3)
+        CASE(4)
+        CASE(5) CASE(6)
 #if REGISTERS == 32
             CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)
 #endif

@@ -4,12 +4,13 @@
 
 #include "ops/real.h"
 
-/* for j in columns: sum[j] = (accumulate ? sum[j] : 0) + partials[0,j] + partials[1,j] + ... */
-static inline void add_partials(const real *restrict partials, int64_t chunks, int64_t size,
+/* for j in columns: sum[j] = (accumulate ? sum[j] : 0) + partials[0,j] + partials[1,j] + ...
+ * where partials[i,j] is at i * stride + j. */
+static inline void add_partials(const real *restrict partials, int64_t chunks, int64_t stride,
                                 range columns, real *restrict sum, bool accumulate)
 {
     for (int64_t i = 0; i < chunks; i++) {
-        const real *part = partials + i * size;
+        const real *part = partials + i * stride;
         if (i == 0 && !accumulate)
             for (int64_t j = columns.begin; j < columns.end; j++) sum[j] = part[j];
         else

@@ -54,58 +54,91 @@ static inline int64_t coordinate(int64_t at, int64_t div, int64_t size)
     return at >= 0 && at < size ? at : -1;
 }
 
-/* `n` elements of the patch row at grid position (i, j) of one image, from column q on. */
-static void copy_patch(const patches *p, const real *restrict image, int64_t i, int64_t j,
-                       int64_t q, int64_t n, real *restrict to)
+/* Runs are often shorter than a call of memcpy is worth: 16 bytes at a time, the last ones
+ * overlapping those before. */
+typedef real quad __attribute__((vector_size(16), aligned(sizeof(real)), may_alias));
+enum { QUAD = 16 / sizeof(real) };
+
+static inline void copy_run(const real *restrict from, int64_t n, real *restrict to)
 {
-    const int64_t C = p->C, row_length = p->KW * C;
-    int64_t kh = q / row_length, kw = q % row_length / C, c = q % C;
-    const int64_t left = j * p->step_w + p->origin_w;
-    /* Where neighbouring taps are neighbouring pixels, a row of taps is one run of memory. */
-    const bool dense = p->tap_w == 1 && p->div_w == 1 && p->pixel == C;
-    while (n > 0) {
-        const int64_t h = coordinate(i * p->step_h + p->origin_h + kh * p->tap_h, p->div_h, p->H);
-        const real *line = image + h * p->W * p->pixel;
-        if (h < 0 || (dense && left >= 0 && left + p->KW <= p->W)) {
-            const int64_t run = min_i64(n, row_length - kw * C - c);
-            const real *at = line + (left + kw) * C + c;
-            if (h < 0)
-                for (int64_t e = 0; e < run; e++) to[e] = 0;
-            else
-                for (int64_t e = 0; e < run; e++) to[e] = at[e];
-            to += run;
-            n -= run;
-        } else {
-            for (; kw < p->KW && n > 0; kw++, c = 0) {
-                const int64_t run = min_i64(n, C - c);
-                const int64_t w = coordinate(left + kw * p->tap_w, p->div_w, p->W);
-                const real *at = line + w * p->pixel + c;
-                for (int64_t e = 0; e < run; e++) to[e] = w < 0 ? 0 : at[e];
-                to += run;
-                n -= run;
-            }
-        }
-        kh++;
-        kw = 0;
-        c = 0;
+    if (n >= QUAD) {
+        for (int64_t i = 0; i < n - QUAD; i += QUAD) *(quad *)(to + i) = *(const quad *)(from + i);
+        *(quad *)(to + n - QUAD) = *(const quad *)(from + n - QUAD);
+    } else {
+        for (int64_t i = 0; i < n; i++) to[i] = from[i];
     }
+}
+
+static inline void zero_run(int64_t n, real *to)
+{
+    for (int64_t i = 0; i < n; i++) to[i] = 0;
+}
+
+/* Elements [begin, end) of the KW * C that a row of taps sees on `line`, tap 0 being at `left`. */
+static void copy_taps(const patches *p, const real *line, int64_t left, int64_t begin, int64_t end,
+                      real *restrict to)
+{
+    const int64_t C = p->C;
+    int64_t c = begin % C;
+    for (int64_t kw = begin / C; begin < end; kw++, c = 0) {
+        const int64_t run = min_i64(C - c, end - begin);
+        const int64_t w = coordinate(left + kw * p->tap_w, p->div_w, p->W);
+        if (w < 0) zero_run(run, to);
+        else copy_run(line + w * p->pixel + c, run, to);
+        to += run;
+        begin += run;
+    }
+}
+
+/* The same for the n patches of a grid line from column j on, to rows `ld` apart. `line` is NULL in
+ * the padding above and below the image. */
+static void copy_line(const patches *p, const real *line, int64_t j, int64_t n, int64_t begin,
+                      int64_t end, real *restrict to, int64_t ld)
+{
+    if (!line) {
+        for (int64_t r = 0; r < n; r++) zero_run(end - begin, to + r * ld);
+        return;
+    }
+    const int64_t left = j * p->step_w + p->origin_w;
+    /* Patches [inside, outside) see nothing of the padding on either side. */
+    int64_t inside = n, outside = n;
+    if (p->dense && p->W >= p->KW) {
+        inside = left < 0 ? min_i64(n, ceil_div(-left, p->step_w)) : 0;
+        const int64_t room = p->W - p->KW - left;
+        outside = room < 0 ? inside : max_i64(inside, min_i64(n, room / p->step_w + 1));
+    }
+    for (int64_t r = 0; r < inside; r++)
+        copy_taps(p, line, left + r * p->step_w, begin, end, to + r * ld);
+    const real *from = line + left * p->C + begin;
+    for (int64_t r = inside; r < outside; r++)
+        copy_run(from + r * p->step_w * p->C, end - begin, to + r * ld);
+    for (int64_t r = outside; r < n; r++)
+        copy_taps(p, line, left + r * p->step_w, begin, end, to + r * ld);
 }
 
 static void copy_patches(const source *from, int64_t row, int64_t rows, int64_t col, int64_t cols,
                          real *restrict to, int64_t ld)
 {
     const patches *p = &from->patches;
-    const int64_t image_size = p->H * p->W * p->pixel;
+    const int64_t taps = p->KW * p->C, pitch = p->W * p->pixel;
     int64_t j = row % p->GW, i = row / p->GW % p->GH;
-    const real *image = from->base + row / p->GW / p->GH * image_size;
-    for (int64_t r = 0; r < rows; r++) {
-        copy_patch(p, image, i, j, col, cols, to + r * ld);
-        if (++j == p->GW) {
-            j = 0;
-            if (++i == p->GH) {
-                i = 0;
-                image += image_size;
-            }
+    const real *image = from->base + row / p->GW / p->GH * p->H * pitch;
+    while (rows > 0) { /* one line of the grid at a time, one row of taps at a time */
+        const int64_t n = min_i64(rows, p->GW - j);
+        int64_t kh = col / taps, begin = col % taps;
+        for (int64_t done = 0; done < cols; kh++, begin = 0) {
+            const int64_t end = min_i64(taps, begin + cols - done);
+            const int64_t h =
+                coordinate(i * p->step_h + p->origin_h + kh * p->tap_h, p->div_h, p->H);
+            copy_line(p, h < 0 ? NULL : image + h * pitch, j, n, begin, end, to + done, ld);
+            done += end - begin;
+        }
+        to += n * ld;
+        rows -= n;
+        j = 0;
+        if (++i == p->GH) {
+            i = 0;
+            image += p->H * pitch;
         }
     }
 }

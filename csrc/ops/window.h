@@ -4,14 +4,6 @@
 
 #include "ops/source.h"
 
-/* The pixel under tap k of window i, or -1 outside an image of `size` pixels. */
-static inline int64_t pixel_of(int64_t i, int64_t stride, int64_t k, int64_t dilation, int64_t pad,
-                               int64_t size)
-{
-    const int64_t at = i * stride - pad + k * dilation;
-    return at >= 0 && at < size ? at : -1;
-}
-
 /* The window whose tap k is over pixel `at`, or -1 where none of `windows` is. */
 static inline int64_t window_of(int64_t at, int64_t stride, int64_t k, int64_t dilation,
                                 int64_t pad, int64_t windows)
@@ -53,10 +45,12 @@ static inline source input_patches(const fnn_conv2d_shape *s, const real *x, int
                                 .tap_h = s->dilation_h,
                                 .tap_w = s->dilation_w,
                                 .div_h = 1,
-                                .div_w = 1}};
+                                .div_w = 1,
+                                .dense = s->dilation_w == 1 && s->groups == 1}};
 }
 
-/* For each pixel of x and each tap, the outputs that saw it there: (N*H*W) x (KH*KW*Og). */
+/* For each pixel of x and each tap, from the last to the first, the outputs that saw it there:
+ * (N*H*W) x (KH*KW*Og). In this order the outputs ascend: at stride 1 they are runs of memory. */
 static inline source output_patches(const fnn_conv2d_shape *s, const real *dy, int64_t group)
 {
     const int64_t Og = s->O / s->groups;
@@ -72,12 +66,13 @@ static inline source output_patches(const fnn_conv2d_shape *s, const real *dy, i
                                 .C = Og,
                                 .step_h = 1,
                                 .step_w = 1,
-                                .origin_h = s->pad_top,
-                                .origin_w = s->pad_left,
-                                .tap_h = -s->dilation_h,
-                                .tap_w = -s->dilation_w,
+                                .origin_h = s->pad_top - (s->KH - 1) * s->dilation_h,
+                                .origin_w = s->pad_left - (s->KW - 1) * s->dilation_w,
+                                .tap_h = s->dilation_h,
+                                .tap_w = s->dilation_w,
                                 .div_h = s->stride_h,
-                                .div_w = s->stride_w}};
+                                .div_w = s->stride_w,
+                                .dense = s->dilation_w == 1 && s->groups == 1 && s->stride_w == 1}};
 }
 
 #endif

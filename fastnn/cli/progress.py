@@ -70,9 +70,11 @@ class StopOnInterrupt:
         signal.signal(signal.SIGINT, self._previous)
 
     def __enter__(self) -> StopOnInterrupt:
-        """Catch Ctrl-C. Only the main thread can; elsewhere nothing changes."""
-        if threading.current_thread() is threading.main_thread():
-            self._previous = signal.signal(signal.SIGINT, self._request)
+        """Catch Ctrl-C, if this is the main thread and Ctrl-C is not being ignored."""
+        handler = signal.getsignal(signal.SIGINT)
+        if threading.current_thread() is threading.main_thread() and callable(handler):
+            self._previous = handler
+            signal.signal(signal.SIGINT, self._request)
         return self
 
     def __exit__(

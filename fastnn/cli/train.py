@@ -34,7 +34,7 @@ class Recipe(NamedTuple):
 
 RECIPES = {
     ("lenet5", "digits"): Recipe(12, 32, 0.02, 0.9),
-    ("lenet5", "mnist"): Recipe(3, 64, 0.05, 0.9),
+    ("lenet5", "mnist"): Recipe(3, 64, 0.02, 0.9),
     ("mlp", "digits"): Recipe(15, 32, 0.05, 0.9),
     ("mlp", "mnist"): Recipe(5, 64, 0.05, 0.9),
 }
@@ -57,6 +57,12 @@ def run(arguments: argparse.Namespace) -> int:
         state = _prepare(arguments)
         if arguments.out is not None:
             _check_writable(arguments.out)
+    print(
+        f"{arguments.model}, {state.model.num_parameters():,} parameters, on {arguments.data}: "
+        f"{state.batches.num_examples:,} training and {len(state.test.x):,} test images, "
+        f"{_core.get_num_threads()} threads, seed {arguments.seed}",
+        file=sys.stderr,
+    )
     with StopOnInterrupt() as interrupt:
         try:
             result = _train(state, interrupt)
@@ -91,16 +97,10 @@ def _prepare(arguments: argparse.Namespace) -> Run:
         "model": arguments.model,
         "data": arguments.data,
         "seed": arguments.seed,
-        **recipe._asdict(),
+        "recipe": recipe._asdict(),
         "parameters": model.num_parameters(),
         "interrupted": False,
     }
-    print(
-        f"{arguments.model}, {model.num_parameters():,} parameters, on {arguments.data}: "
-        f"{len(train.x):,} training and {len(test.x):,} test images, "
-        f"{_core.get_num_threads()} threads, seed {arguments.seed}",
-        file=sys.stderr,
-    )
     return Run(model, optimizer, batches, test, recipe, history)
 
 

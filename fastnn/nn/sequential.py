@@ -26,6 +26,7 @@ class Sequential(Module):
 
     Examples
     --------
+    >>> from fastnn.nn import Linear, ReLU
     >>> model = Sequential(Linear(784, 128, rng=0), ReLU(), Linear(128, 10, rng=1))
     >>> print(model)
     Sequential

@@ -121,7 +121,7 @@ static void check_backward_input(fnn_dtype dtype, const fnn_conv2d_shape *s, con
         const int64_t c = q % s->C, col = q / s->C % s->W, row = q / s->C / s->W % s->H;
         const int64_t n = q / s->C / s->W / s->H, g = c / Cg;
         double acc = 0;
-        for (int64_t t = 0; t < taps; t++) {
+        for (int64_t t = taps - 1; t >= 0; t--) { /* outputs ascend as taps descend */
             const int64_t oh =
                 output_at(row, s->stride_h, s->pad_top, t / s->KW, s->dilation_h, s->OH);
             const int64_t ow =

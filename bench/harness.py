@@ -1,8 +1,8 @@
-"""Check, then time: a fastnn kernel against the best of NumPy and of PyTorch, in alternating rounds.
+"""Check, then time: a fastnn kernel against the best of NumPy and of PyTorch, in turns.
 
-A contestant is a function without arguments, usually a `functools.partial`, that does the work once and
-returns its result. Where there are several ways to do the work in NumPy, or several layouts in PyTorch,
-the fastest on these arrays is chosen by measurement first.
+A contestant is a function without arguments, usually a `functools.partial`, that does the work once
+and returns its result. Where there are several ways to do the work in NumPy, or several layouts in
+PyTorch, the fastest on these arrays is chosen by measurement first.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import environment
-import fastnn
 import numpy as np
 import peak
-import pytest
+
+import fastnn
 
 Run = Callable[[], Any]
 Contestants = Mapping[str, Run]
@@ -33,8 +33,8 @@ def assert_within(got: Any, want: Any, bound: Any) -> None:
     """Assert |got - want| <= bound, elementwise, and say by how much it is exceeded."""
     error = np.abs(np.asarray(got, np.float64) - want)
     if not (error <= bound).all():  # NaN fails
-        worst = np.nanmax(error / np.maximum(bound, np.finfo(np.float64).tiny))
-        raise AssertionError(f"error is {worst:.3g} times its bound, or NaN")
+        worst = np.max(error / np.maximum(bound, np.finfo(np.float64).tiny))
+        raise AssertionError(f"the error is {worst:.3g} times its bound")
 
 
 def eps(dtype: Any) -> float:
@@ -68,7 +68,8 @@ def compare(
     torch: Callable[[], Contestants] | None = None,
     from_torch: Callable[[Any], Any] | None = None,
     flops: float = 0,
-    nbytes: float = 0,
+    nbytes: int = 0,
+    footprint: int | None = None,
 ) -> None:
     """Check every contestant's result, then time all of them; the figures go into extra_info.
 
@@ -89,8 +90,12 @@ def compare(
         Return the candidates, by name; no candidates for torch if it is not installed.
     from_torch : callable, optional
         Makes of what PyTorch returned what `check` takes. Without it, PyTorch is not checked.
-    flops, nbytes : float
-        Floating-point operations, or bytes moved to and from memory, of one call; 0: not reported.
+    flops : float
+        Floating-point operations of one call; 0: not reported.
+    nbytes : int
+        Bytes read and written by one call, whatever is cached; 0: not reported.
+    footprint : int, optional
+        Bytes of all arrays together, where some are both read and written. Default: nbytes.
     """
     dtype = np.dtype(dtype).name
     info = benchmark.extra_info
@@ -99,8 +104,8 @@ def compare(
     if not benchmark.enabled:
         benchmark.pedantic(ours)
         return
-    blas = _usable_blas(threads)
-    info["numpy_blas"] = blas
+    blas = info["numpy_blas"] = environment.numpy_blas()
+    assert blas["threads"] in (None, threads), f"NumPy's BLAS has {blas['threads']} threads"
     contestants = {"ours": ours}
     contestants["numpy"], info["numpy_how"] = _fastest(numpy(), check)
     candidates = torch() if torch is not None else {}
@@ -110,22 +115,12 @@ def compare(
     seconds, loops = _interleave(contestants, threads)
     info |= {f"{name}_s": value for name, value in seconds.items()}
     _publish_ratios(info, seconds, blas)
-    _publish_rates(info, seconds["ours"], flops, nbytes)
+    _publish_rates(info, seconds["ours"], flops, nbytes, footprint or nbytes)
     benchmark.pedantic(ours, rounds=ROUNDS, iterations=loops, warmup_rounds=1)
 
 
 def _accept(_: Any) -> None:
     pass
-
-
-def _usable_blas(threads: int) -> dict[str, Any]:
-    """What NumPy's BLAS is; the session ends if a comparison with it would mean nothing."""
-    if not environment.has_threadpoolctl():
-        pytest.exit("timing needs threadpoolctl: pip install 'fastnn-kernels[bench]'", returncode=4)
-    blas = environment.numpy_blas()
-    if blas["threads"] not in (None, threads):
-        pytest.skip(f"NumPy's BLAS has {blas['threads']} threads, not {threads}")
-    return blas
 
 
 def _fastest(candidates: Contestants, check: Callable[[Any], None]) -> tuple[Run, str]:
@@ -162,7 +157,7 @@ def _calibrate(run: Run) -> int:
 
 
 def _interleave(contestants: Contestants, threads: int) -> tuple[dict[str, float], int]:
-    """Time all contestants in turn, forwards and backwards; return the seconds of each, and loops."""
+    """Time all contestants in turn; return the seconds of each, and how often ours ran."""
     loops = {name: _calibrate(run) for name, run in contestants.items()}
     best = dict.fromkeys(contestants, math.inf)
     order = list(contestants)
@@ -193,7 +188,9 @@ def _publish_ratios(info: dict[str, Any], seconds: dict[str, float], blas: dict[
         info[f"ratio_{name}"] = seconds[name] / seconds["ours"] if usable else None
 
 
-def _publish_rates(info: dict[str, Any], ours: float, flops: float, nbytes: float) -> None:
+def _publish_rates(
+    info: dict[str, Any], ours: float, flops: float, nbytes: int, footprint: int
+) -> None:
     """Write GFLOP/s or GB/s, and the share of what the machine can do."""
     info["gflops"] = flops / ours * 1e-9 if flops else None
     info["gbps"] = nbytes / ours * 1e-9 if nbytes else None
@@ -203,7 +200,7 @@ def _publish_rates(info: dict[str, Any], ours: float, flops: float, nbytes: floa
             most = peak.fma_rate(info["dtype"], info["isa"], info["threads"])
             info["peak_share"] = flops / ours / most
         elif nbytes:
-            most = peak.copy_rate(round(nbytes), info["isa"], info["threads"])
+            most = peak.copy_rate(footprint, info["isa"], info["threads"])
             info["peak_share"] = nbytes / ours / most
-    except peak.NoPeak as error:
+    except peak.NoPeakError as error:
         info["no_peak"] = str(error)

@@ -1,0 +1,216 @@
+"""The best that NumPy can do, in good faith: buffers made once, results written in place, BLAS
+wherever there is a product, blocks that fit the cache where NumPy needs several passes.
+
+Each function returns candidates: functions without arguments, by name. Which is fastest depends on
+the shape, so it is measured (`harness.compare`). Convolution is in numpy_conv2d.py, whole training
+steps are in numpy_steps.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Contestants = dict[str, Callable[[], Any]]
+
+BLOCK = 1 << 14  # elements per block of an elementwise operation that takes several passes
+
+
+# ---- products
+
+
+def gemm(a: Array, b: Array, out: Array) -> Contestants:
+    """Out = a @ b: a (M, K), b (K, N), in any layout that BLAS reads."""
+    return {"matmul": partial(np.matmul, a, b, out), "dot": partial(np.dot, a, b, out)}
+
+
+def bias_backward(dy: Array, out: Array) -> Contestants:
+    """Out (O,) = the sum over the rows of dy (M, O); BLAS sums as a product with ones."""
+    ones = np.ones(dy.shape[0], dy.dtype)
+    return {
+        "sum": partial(np.sum, dy, axis=0, out=out),
+        "dot with ones": partial(np.dot, ones, dy, out),
+    }
+
+
+# ---- pooling, windows of k x k that do not overlap: x (N, H, W, C), y (N, H // k, W // k, C)
+
+
+def windows(x: Array, k: int) -> list[Array]:
+    """Return for each place in the window what it sees, (N, H // k, W // k, C)."""
+    return [x[:, i::k, j::k] for i in range(k) for j in range(k)]
+
+
+def max_pool2d(x: Array, k: int, out: Array) -> Contestants:
+    """Maximum over windows; k divides H and W."""
+    n, h, w, c = x.shape
+    blocks = x.reshape(n, h // k, k, w // k, k, c)
+    return {
+        "reshape, max": partial(np.max, blocks, axis=(2, 4), out=out),
+        "pairwise maximum": partial(pairwise_maximum, windows(x, k), out),
+    }
+
+
+def pairwise_maximum(seen: list[Array], out: Array) -> Array:
+    """Out = the maximum of the arrays."""
+    np.maximum(seen[0], seen[1], out=out)
+    for other in seen[2:]:
+        np.maximum(out, other, out=out)
+    return out
+
+
+def max_pool2d_backward(dy: Array, x: Array, y: Array, k: int, out: Array) -> Contestants:
+    """dx: dy where x is the maximum. All elements that tie get it: cheaper than only the first."""
+    return {"x == y": partial(spread_to_maximum, dy, windows(x, k), y, windows(out, k), out)}
+
+
+def spread_to_maximum(dy: Array, seen: list[Array], y: Array, to: list[Array], out: Array) -> Array:
+    """Write dy to each place of `to`, views of out, where `seen` there is y, else 0."""
+    for x_part, dx_part in zip(seen, to, strict=True):
+        np.multiply(dy, x_part == y, out=dx_part)
+    return out
+
+
+def avg_pool2d(x: Array, k: int, out: Array) -> Contestants:
+    """Mean over windows; k divides H and W."""
+    n, h, w, c = x.shape
+    blocks = x.reshape(n, h // k, k, w // k, k, c)
+    return {
+        "reshape, mean": partial(np.mean, blocks, axis=(2, 4), out=out),
+        "pairwise sum": partial(_pairwise_mean, windows(x, k), out),
+    }
+
+
+def _pairwise_mean(seen: list[Array], out: Array) -> Array:
+    np.add(seen[0], seen[1], out=out)
+    for other in seen[2:]:
+        out += other
+    return np.multiply(out, out.dtype.type(1 / len(seen)), out=out)
+
+
+def avg_pool2d_backward(dy: Array, k: int, out: Array) -> Contestants:
+    """dx: every element of a window gets its share of dy."""
+    n, oh, ow, c = dy.shape
+    blocks = out.reshape(n, oh, k, ow, k, c)
+    return {"broadcast": partial(_spread_evenly, dy, blocks, np.empty_like(dy), out)}
+
+
+def _spread_evenly(dy: Array, blocks: Array, share: Array, out: Array) -> Array:
+    k = blocks.shape[2]
+    np.multiply(dy, dy.dtype.type(1 / (k * k)), out=share)
+    blocks[...] = share[:, :, None, :, None]
+    return out
+
+
+# ---- elementwise operations on flat arrays
+
+
+def _in_blocks(
+    run: Callable[..., Any], arrays: tuple[Array, ...], scratch: Any = None
+) -> Contestants:
+    """Candidates for ``run(*arrays)``, the last of which is the result.
+
+    At once, and block by block, so that later passes find the block in the cache. With a dtype for
+    `scratch`, run gets an array for intermediate values too.
+    """
+    size = arrays[-1].size
+    candidates: Contestants = {}
+    for step in (size, BLOCK) if size > BLOCK else (size,):
+        parts = [tuple(array[i : i + step] for array in arrays) for i in range(0, size, step)]
+        if scratch is not None:
+            space = np.empty(step, scratch)
+            parts = [(*part, space[: part[0].size]) for part in parts]
+        name = "at once" if step == size else f"blocks of {step}"
+        candidates[name] = partial(_run_blocks, run, parts, arrays[-1])
+    return candidates
+
+
+def _run_blocks(run: Callable[..., Any], parts: list[tuple[Array, ...]], out: Array) -> Array:
+    for part in parts:
+        run(*part)
+    return out
+
+
+def relu(x: Array, out: Array) -> Contestants:
+    """max(x, 0)."""
+    zero = np.zeros((), x.dtype)
+    return {"maximum": partial(np.maximum, x, zero, out=out)}
+
+
+def relu_backward(dy: Array, y: Array, out: Array) -> Contestants:
+    """Dy where y > 0, else 0."""
+
+    def run(dy: Array, y: Array, out: Array, mask: Array) -> None:
+        np.multiply(dy, np.greater(y, 0, out=mask), out=out)
+
+    return _in_blocks(run, (dy, y, out), bool)
+
+
+def sigmoid(x: Array, out: Array) -> Contestants:
+    """1 / (1 + exp(-x)), and the same as (1 + tanh(x / 2)) / 2."""
+    one, half = np.ones((), x.dtype), np.full((), 0.5, x.dtype)
+
+    def by_exp(x: Array, out: Array) -> None:
+        np.negative(x, out=out)
+        np.exp(out, out=out)
+        np.add(out, one, out=out)
+        np.reciprocal(out, out=out)
+
+    def by_tanh(x: Array, out: Array) -> None:
+        np.multiply(x, half, out=out)
+        np.tanh(out, out=out)
+        np.multiply(out, half, out=out)
+        np.add(out, half, out=out)
+
+    return {
+        f"{name}, {how}": run
+        for name, way in (("exp", by_exp), ("tanh", by_tanh))
+        for how, run in _in_blocks(way, (x, out)).items()
+    }
+
+
+def tanh(x: Array, out: Array) -> Contestants:
+    """The ufunc."""
+    return {"tanh": partial(np.tanh, x, out)}
+
+
+# ---- loss and optimizer
+
+
+def softmax_cross_entropy(logits: Array, labels: Array, out: Array) -> Contestants:
+    """Return (mean loss, dlogits) of logits (N, C) and labels (N,)."""
+    rows = np.arange(len(labels))
+    at_label = rows * logits.shape[1] + labels
+    return {"exp in place": partial(cross_entropy, logits, rows, labels, at_label, out)}
+
+
+def cross_entropy(
+    logits: Array, rows: Array, labels: Array, at_label: Array, out: Array
+) -> tuple[float, Array]:
+    """Write (softmax - onehot) / N to out; `at_label` are the labels' places in the flat array."""
+    np.subtract(logits, logits.max(axis=1, keepdims=True), out=out)
+    chosen = out[rows, labels]
+    np.exp(out, out=out)
+    total = out.sum(axis=1, keepdims=True)
+    loss = (np.log(total[:, 0]) - chosen).mean()
+    total *= len(labels)
+    np.divide(out, total, out=out)
+    out.reshape(-1)[at_label] -= out.dtype.type(1 / len(labels))
+    return float(loss), out
+
+
+def sgd_step(w: Array, dw: Array, v: Array, lr: float, momentum: float) -> Contestants:
+    """v = momentum * v + dw and w -= lr * v, on flat arrays, in place."""
+    rate, keep = w.dtype.type(lr), w.dtype.type(momentum)
+
+    def run(v: Array, dw: Array, w: Array, part: Array) -> None:
+        np.multiply(v, keep, out=v)
+        np.add(v, dw, out=v)
+        np.multiply(v, rate, out=part)
+        np.subtract(w, part, out=w)
+
+    return _in_blocks(run, (v, dw, w), w.dtype)

@@ -1,0 +1,154 @@
+"""The baseline computes what it is compared with, and the harness refuses what would mislead."""
+
+import os
+import subprocess
+import sys
+
+import environment
+import harness
+import numpy as np
+import numpy_baseline
+import numpy_conv2d
+import peak
+import pytest
+
+from fastnn import reference
+
+CONVS = [  # N, size, C, O, k, padding
+    (1, 6, 1, 3, 3, 0),
+    (4, 7, 2, 5, 3, 1),
+    (6, 9, 3, 4, 5, 2),
+    (2, 28, 1, 6, 5, 2),
+    (3, 5, 2, 2, 1, 0),
+]
+
+
+def integers(rng, *shape):
+    """Small enough for exact sums in float32."""
+    return rng.integers(-3, 4, shape).astype(np.float32)
+
+
+def check_all(candidates, want):
+    assert candidates
+    for name, run in candidates.items():
+        for _ in range(2):  # buffers are used again
+            np.testing.assert_array_equal(run(), want, err_msg=name)
+
+
+@pytest.mark.parametrize("patches", [numpy_conv2d.PATCHES, 1])
+@pytest.mark.parametrize("conv", CONVS, ids=str)
+def test_conv2d(monkeypatch, rng, conv, patches):
+    monkeypatch.setattr(numpy_conv2d, "PATCHES", patches)  # 1: one image at a time
+    n, size, c, o, k, padding = conv
+    x, w, b = integers(rng, n, size, size, c), integers(rng, o, k, k, c), integers(rng, o)
+    y = reference.conv2d(x, w, b, padding=padding)
+    dy = integers(rng, *y.shape)
+    check_all(numpy_conv2d.conv2d(x, w, b, padding), y)
+    check_all(
+        numpy_conv2d.conv2d_backward_input(dy, w, x.shape, padding),
+        reference.conv2d_backward_input(dy, w, x.shape, padding=padding),
+    )
+    check_all(
+        numpy_conv2d.conv2d_backward_weight(dy, x, w.shape, padding),
+        reference.conv2d_backward_weight(dy, x, w.shape, padding=padding),
+    )
+
+
+def test_products_and_pools(rng):
+    a, b = integers(rng, 5, 7), integers(rng, 7, 4)
+    check_all(numpy_baseline.gemm(a, b, np.empty((5, 4), np.float32)), reference.gemm(a, b))
+    db = np.empty(7, np.float32)
+    check_all(numpy_baseline.bias_backward(a, db), reference.bias_backward(a))
+    x = rng.permutation(2 * 6 * 4 * 3).reshape(2, 6, 4, 3).astype(np.float32)  # no ties
+    y, indices = reference.max_pool2d(x, 2, return_indices=True)
+    y, dy, dx = y.astype(np.float32), integers(rng, *y.shape), np.empty_like(x)
+    out = np.empty_like(y)
+    check_all(numpy_baseline.max_pool2d(x, 2, out), y)
+    check_all(
+        numpy_baseline.max_pool2d_backward(dy, x, y, 2, dx),
+        reference.max_pool2d_backward(dy, indices, x.shape, 2),
+    )
+    check_all(numpy_baseline.avg_pool2d(x, 2, out), reference.avg_pool2d(x, 2))
+    check_all(
+        numpy_baseline.avg_pool2d_backward(dy, 2, dx),
+        reference.avg_pool2d_backward(dy, x.shape, 2),
+    )
+
+
+@pytest.mark.parametrize("size", [5, 2 * numpy_baseline.BLOCK + 3])
+def test_elementwise(rng, size):
+    x, dy = rng.standard_normal((2, size)).astype(np.float32)
+    out = np.empty_like(x)
+    eps = harness.eps(np.float32)
+    check_all(numpy_baseline.relu(x, out), reference.relu(x))
+    check_all(numpy_baseline.relu_backward(dy, x, out), dy * (x > 0))
+    for candidates, want in (
+        (numpy_baseline.sigmoid(x, out), reference.sigmoid(x)),
+        (numpy_baseline.tanh(x, out), reference.tanh(x)),
+    ):
+        for run in candidates.values():
+            harness.assert_within(run(), want, 8 * eps)
+    w, v = rng.standard_normal((2, size)).astype(np.float32)
+    for name in numpy_baseline.sgd_step(w, dy, v, 0.5, 0.25):
+        w1, v1 = w.copy(), v.copy()
+        run = numpy_baseline.sgd_step(w1, dy, v1, 0.5, 0.25)[name]
+        assert run() is w1
+        harness.assert_within(v1, 0.25 * v.astype(float) + dy, eps * (np.abs(v) + np.abs(dy)))
+        np.testing.assert_array_equal(w1, w - np.float32(0.5) * v1)
+
+
+def test_cross_entropy(rng):
+    logits, labels = rng.standard_normal((4, 3)), np.array([0, 2, 1, 1])
+    want_loss, want = reference.softmax_cross_entropy(logits, labels)
+    out = np.empty_like(logits)
+    for run in numpy_baseline.softmax_cross_entropy(logits, labels, out).values():
+        loss, dlogits = run()
+        harness.assert_within(loss, want_loss, 16 * harness.eps(np.float64))
+        harness.assert_within(dlogits, want, 16 * harness.eps(np.float64))
+
+
+def test_assert_within_refuses():
+    harness.assert_within(np.float32([1, 2]), [1, 2.5], [0, 0.5])
+    with pytest.raises(AssertionError, match="2 times its bound"):
+        harness.assert_within([1.0], 2.0, 0.5)
+    with pytest.raises(AssertionError, match="nan times"):
+        harness.assert_within([np.nan], 0.0, 1.0)
+
+
+def test_ratio_to_held_back_numpy_is_refused():
+    assert environment.refusal("Haswell", ("baseline", "avx2", "avx512"))
+    assert environment.refusal("Haswell", ("baseline", "avx2")) is None
+    assert environment.refusal("SkylakeX", ("baseline", "avx2", "avx512")) is None
+
+
+def test_blas_variables_are_unset():
+    settings = {"OPENBLAS_CORETYPE": "Haswell", "PATH": "/bin"}
+    assert "OPENBLAS_CORETYPE=Haswell" in environment.clear_blas_variables(settings)
+    assert settings == {"PATH": "/bin"}
+    assert environment.clear_blas_variables(settings) is None
+
+
+def test_timing_stops_where_numpy_was_loaded_too_early(request):
+    """With the variable set, and NumPy loaded before this folder's conftest, nothing is timed."""
+    folder = request.path.parent
+    process = subprocess.run(
+        [
+            *(sys.executable, "-P", "-m", "pytest", "-p", "no:cacheprovider", "-p", "numpy"),
+            *("--benchmark-enable", str(folder / "bench_overhead.py"), "-k", "relu and 1-thread"),
+        ],
+        env={**os.environ, "OPENBLAS_CORETYPE": "Haswell"},
+        cwd=request.config.rootpath,
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 4
+    assert "OPENBLAS_CORETYPE=Haswell" in process.stderr
+
+
+def test_peak_is_measured():
+    """A multiply-add loop beats 1 GFLOP/s on any CPU of this century, and is not optimized away."""
+    try:
+        rate = peak.fma_rate("float32", "baseline", 1)
+    except peak.NoPeakError as error:
+        pytest.skip(str(error))
+    assert 1e9 < rate < 1e12

@@ -1,0 +1,193 @@
+"""The same work in PyTorch, where it is installed: eager, in the layout that is faster.
+
+Each function returns candidates, as numpy_baseline.py does, or none. Their results are tensors,
+with images as (N, C, H, W); `arrays` and `nhwc` turn them into what the checks take.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import warnings
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+Contestants = dict[str, Callable[[], Any]]
+
+
+@functools.cache
+def _torch() -> Any:
+    """The module, or None."""
+    if importlib.util.find_spec("torch") is None:
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what PyTorch thinks of other packages is not ours to fix
+        import torch
+    return torch
+
+
+def _peer(function: Callable[..., Contestants]) -> Callable[..., Contestants]:
+    """Call the function as ``function(torch, ...)`` with that many threads; {} without PyTorch."""
+
+    @functools.wraps(function)
+    def candidates(threads: int, *args: Any, **options: Any) -> Contestants:
+        torch = _torch()
+        if torch is None:
+            return {}
+        torch.set_num_threads(threads)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = function(torch, *args, **options)
+            return {f"PyTorch {torch.__version__}, {name}": run for name, run in found.items()}
+
+    return candidates
+
+
+def arrays(result: Any) -> Any:
+    """A tensor as an array."""
+    return result.detach().numpy()
+
+
+def nhwc(result: Any) -> Any:
+    """A tensor of images (N, C, H, W), or of weights (O, C, KH, KW), as an array, channels last."""
+    return result.detach().permute(0, 2, 3, 1).numpy()
+
+
+def _layouts(torch: Any, *images: Any) -> dict[str, list[Any]]:
+    """Arrays with channels last, as tensors in both layouts of memory."""
+    tensors = [torch.from_numpy(image).permute(0, 3, 1, 2) for image in images]
+    return {
+        "contiguous": [tensor.contiguous() for tensor in tensors],
+        "channels_last": [
+            tensor.contiguous(memory_format=torch.channels_last) for tensor in tensors
+        ],
+    }
+
+
+@_peer
+def gemm(torch: Any, a: Any, b: Any, out: Any) -> Contestants:
+    """Out = a @ b."""
+    a, b, out = (torch.from_numpy(x) for x in (a, b, out))
+    return {"mm": partial(torch.mm, a, b, out=out)}
+
+
+@_peer
+def conv2d(torch: Any, x: Any, w: Any, b: Any, padding: int) -> Contestants:
+    """Forward."""
+    b = torch.from_numpy(b)
+    return {
+        name: partial(torch.conv2d, x, w, b, 1, padding)
+        for name, (x, w) in _layouts(torch, x, w).items()
+    }
+
+
+@_peer
+def conv2d_backward(
+    torch: Any, dy: Any, x: Any, w: Any, padding: int, *, which: int
+) -> Contestants:
+    """Gradient of the input (which = 0) or of the weights (which = 1)."""
+    run = torch.ops.aten.convolution_backward
+    mask = [which == 0, which == 1, False]
+    sides = [padding, padding]
+
+    def gradient(dy: Any, x: Any, w: Any) -> Any:
+        grads = run(dy, x, w, None, [1, 1], sides, [1, 1], False, [0, 0], 1, mask)
+        return grads[which]
+
+    return {
+        name: partial(gradient, *tensors) for name, tensors in _layouts(torch, dy, x, w).items()
+    }
+
+
+@_peer
+def elementwise(torch: Any, name: str, x: Any, out: Any) -> Contestants:
+    """relu, sigmoid or tanh of x."""
+    x, out = torch.from_numpy(x), torch.from_numpy(out)
+    if name == "relu":
+        return {"clamp_min": partial(torch.clamp_min, x, 0, out=out)}
+    return {name: partial(getattr(torch, name), x, out=out)}
+
+
+@_peer
+def pool(torch: Any, kind: str, x: Any, k: int) -> Contestants:
+    """Maximum or average over windows that do not overlap."""
+    run = {"max": torch.max_pool2d, "avg": torch.nn.functional.avg_pool2d}[kind]
+    return {name: partial(run, x, k) for name, (x,) in _layouts(torch, x).items()}
+
+
+@_peer
+def cross_entropy(torch: Any, logits: Any, labels: Any) -> Contestants:
+    """Loss and gradient, by autograd."""
+    logits = torch.from_numpy(logits.copy()).requires_grad_()
+    labels = torch.from_numpy(labels)
+
+    def run() -> Any:
+        logits.grad = None
+        loss = torch.nn.functional.cross_entropy(logits, labels)
+        loss.backward()
+        return loss, logits.grad
+
+    return {"autograd": run}
+
+
+def _training_step(torch: Any, model: Any, x: Any, labels: Any, lr: float, momentum: float) -> Any:
+    """Return one training step with the fused SGD."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=momentum, fused=True)
+    labels = torch.from_numpy(labels)
+
+    def step() -> Any:
+        optimizer.zero_grad(set_to_none=True)
+        loss = torch.nn.functional.cross_entropy(model(x), labels)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return step
+
+
+@_peer
+def mlp_step(
+    torch: Any, x: Any, labels: Any, parameters: Sequence[Any], *, lr: float, momentum: float
+) -> Contestants:
+    """Step of a perceptron with one hidden layer."""
+    nn = torch.nn
+    hidden, features = parameters[0].shape
+    model = nn.Sequential(
+        nn.Flatten(), nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, len(parameters[-1]))
+    )
+    _copy(torch, model, parameters)
+    return {"eager": _training_step(torch, model, torch.from_numpy(x), labels, lr, momentum)}
+
+
+@_peer
+def lenet5_step(
+    torch: Any, x: Any, labels: Any, parameters: Sequence[Any], *, lr: float, momentum: float
+) -> Contestants:
+    """Step of LeNet-5."""
+    nn = torch.nn
+    candidates: Contestants = {}
+    for name, (images,) in _layouts(torch, x).items():
+        model = nn.Sequential(
+            *(nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()),
+            *(nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10)),
+        )
+        _copy(torch, model, parameters)
+        if name == "channels_last":
+            model = model.to(memory_format=torch.channels_last)
+        candidates[name] = _training_step(torch, model, images, labels, lr, momentum)
+    return candidates
+
+
+def _copy(torch: Any, model: Any, parameters: Sequence[Any]) -> None:
+    """Copy our parameters into the model's: weights of convolutions are OHWI here, OIHW there."""
+    with torch.no_grad():
+        for theirs, ours in zip(model.parameters(), parameters, strict=True):
+            if ours.ndim == 4:
+                ours = ours.transpose(0, 3, 1, 2)
+            elif ours.shape[-1] == 400:  # after Flatten: (5, 5, 16) here, (16, 5, 5) there
+                ours = ours.reshape(-1, 5, 5, 16).transpose(0, 3, 1, 2).reshape(-1, 400)
+            theirs.copy_(torch.from_numpy(np.ascontiguousarray(ours)))
