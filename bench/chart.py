@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,9 +17,13 @@ Row = dict[str, Any]
 Line = tuple[str, list[Row]]  # label and results; a heading has none
 
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")  # by number of threads; Okabe and Ito 2008
-PEERS = {"ratio_numpy": ("NumPy", "full"), "ratio_torch": ("PyTorch", "none")}
+PEERS: dict[str, tuple[str, Literal["full", "none"]]] = {
+    "ratio_numpy": ("NumPy", "full"),
+    "ratio_torch": ("PyTorch", "none"),
+}
 LINES = 36  # per column, at least: fewer columns make a small report readable
 HEIGHT = 0.2  # inches per line
+WIDTH = 5.6  # inches per column
 LIMIT = 64.0  # ratios beyond are drawn at the edge
 
 
@@ -27,36 +31,46 @@ def draw(rows: Sequence[Row], heading: str, target: Path) -> None:
     """Write the chart as PNG."""
     columns = split(lines_of(rows))
     tallest = max(map(len, columns))
-    height = HEIGHT * (tallest + 1) + 1.6
-    figure = Figure(figsize=(5.6 * len(columns), height), dpi=150)
-    axes = figure.subplots(1, len(columns), squeeze=False)[0]
-    ratios = [row[key] for row in rows for key in PEERS if row.get(key)]
-    low = min(0.5, 2.0 ** math.floor(math.log2(max(min(ratios, default=1), 1 / LIMIT))))
-    high = max(4.0, 2.0 ** math.ceil(math.log2(min(max(ratios, default=1), LIMIT))))
     threads = sorted({row["threads"] for row in rows})
+    marks = legend(rows, threads)
+    per_row = 2 if len(columns) == 1 else 4
+    legend_top = 0.5 + 0.155 * len(heading.splitlines())  # inches from the top, as all below
+    top = legend_top + 0.22 * math.ceil(len(marks) / per_row) + 0.6
+    width, height = WIDTH * len(columns), top + HEIGHT * (tallest + 1)
+    figure = Figure(figsize=(width, height), dpi=150)
+    axes = figure.subplots(1, len(columns), squeeze=False)[0]
     for axis, lines in zip(axes, columns, strict=True):
-        draw_column(axis, lines, tallest, (low, high), threads)
+        draw_column(axis, lines, tallest, limits_of(rows), threads)
+    left = 0.18 / width
     title = "fastnn: how many times as fast"
-    figure.suptitle(title, x=0.01, y=1 - 0.12 / height, ha="left", va="top", weight="bold", size=14)
-    figure.text(0.01, 1 - 0.42 / height, heading, ha="left", va="top", size=8, color="#555555")
+    figure.text(left, 1 - 0.12 / height, title, va="top", weight="bold", size=14)
+    figure.text(left, 1 - 0.45 / height, heading, va="top", size=8, color="#555555")
     figure.legend(
-        handles=legend(rows, threads),
-        loc="upper right",
-        bbox_to_anchor=(0.995, 1 - 0.08 / height),
-        ncols=2,
+        handles=marks,
+        loc="upper left",
+        bbox_to_anchor=(0, 1 - legend_top / height),
+        ncols=per_row,
         frameon=False,
         fontsize=9,
+        handletextpad=0.2,
     )
     figure.subplots_adjust(
-        left=2.75 / (5.6 * len(columns)),
-        right=1 - 0.15 / (5.6 * len(columns)),
-        top=1 - 1.45 / height,
-        bottom=0.15 / height,
+        left=2.75 / width,
+        right=1 - 0.15 / width,
+        top=1 - top / height,
+        bottom=0.1 / height,
         wspace=1.1,
     )
     temporary = target.with_name(target.name + ".part")
     figure.savefig(temporary, format="png", facecolor="white")
     os.replace(temporary, target)
+
+
+def limits_of(rows: Sequence[Row]) -> tuple[float, float]:
+    """Powers of two around all ratios, at least 1/2 to 4."""
+    ratios = [math.log2(row[key]) for row in rows for key in PEERS if row.get(key)]
+    low, high = math.floor(min(ratios, default=0)), math.ceil(max(ratios, default=0))
+    return max(min(0.5, 2.0**low), 1 / LIMIT), min(max(4.0, 2.0**high), LIMIT)
 
 
 def lines_of(rows: Sequence[Row]) -> list[list[Line]]:
@@ -122,7 +136,9 @@ def draw_column(
             draw_row(axis, y, row, threads)
     axis.xaxis.set_major_locator(FixedLocator(ticks))
     axis.xaxis.set_minor_locator(NullLocator())
-    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.xaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{value:g}" if value >= 1 else f"1/{1 / value:g}")
+    )
     axis.xaxis.tick_top()
     axis.tick_params(axis="x", labelsize=8, length=0)
     axis.annotate(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import gc
 import math
+import statistics
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -25,7 +26,7 @@ Contestants = Mapping[str, Run]
 
 ROUNDS = 11  # of each contestant; the fastest counts, as interference only adds time
 SECONDS = 0.008  # of one round, at least one call
-TRIALS = 3  # calls of each candidate when the fastest is chosen
+TRIALS = 3  # rounds of each candidate when the fastest is chosen
 SETTLE = 0.04  # seconds: OpenBLAS's and OpenMP's idle threads spin for up to 26 ms, on our CPUs
 
 
@@ -76,12 +77,11 @@ def compare(
     Parameters
     ----------
     benchmark : BenchmarkFixture
-        pytest-benchmark's, which times `ours` once more on its own. Where it is disabled, nothing
-        but the check of `ours` is done.
+        pytest-benchmark's, which times `ours` once more. Disabled: only `ours` is checked.
     op, shape : str
         For the report.
     dtype, threads
-        The dtype, and the number of threads that all contestants have been given.
+        Of all contestants.
     ours : callable
         The fastnn kernel.
     check : callable
@@ -108,15 +108,23 @@ def compare(
     assert blas["threads"] in (None, threads), f"NumPy's BLAS has {blas['threads']} threads"
     contestants = {"ours": ours}
     contestants["numpy"], info["numpy_how"] = _fastest(numpy(), check)
-    candidates = torch() if torch is not None else {}
-    if candidates:
+    if candidates := torch() if torch else {}:
         verify = (lambda result: check(from_torch(result))) if from_torch else _accept
         contestants["torch"], info["torch_how"] = _fastest(candidates, verify)
-    seconds, loops = _interleave(contestants, threads)
-    info |= {f"{name}_s": value for name, value in seconds.items()}
+    seconds = _time(info, contestants)
     _publish_ratios(info, seconds, blas)
     _publish_rates(info, seconds["ours"], flops, nbytes, footprint or nbytes)
+    loops = max(1, round(SECONDS / seconds["ours"]))
     benchmark.pedantic(ours, rounds=ROUNDS, iterations=loops, warmup_rounds=1)
+
+
+def _time(info: dict[str, Any], contestants: Contestants) -> dict[str, float]:
+    """Write and return the fastest round of each, in seconds per call."""
+    rounds = _interleave(contestants, info["threads"])
+    seconds = {name: min(times) for name, times in rounds.items()}
+    info |= {f"{name}_s": value for name, value in seconds.items()}
+    info["spread"] = statistics.median(rounds["ours"]) / seconds["ours"]
+    return seconds
 
 
 def _accept(_: Any) -> None:
@@ -150,16 +158,16 @@ def _calibrate(run: Run) -> int:
     """Number of calls that last `SECONDS`."""
     loops = 1
     while True:
-        seconds = _block(run, loops)
-        if seconds * loops >= SECONDS / 4 or loops >= 1_000_000:
+        seconds = min(_block(run, loops) for _ in range(TRIALS))
+        if seconds * loops >= SECONDS / 4:
             return max(1, math.ceil(SECONDS / seconds))
         loops *= 4
 
 
-def _interleave(contestants: Contestants, threads: int) -> tuple[dict[str, float], int]:
-    """Time all contestants in turn; return the seconds of each, and how often ours ran."""
+def _interleave(contestants: Contestants, threads: int) -> dict[str, list[float]]:
+    """Time all contestants in turn, and back; return the seconds per call of every round."""
     loops = {name: _calibrate(run) for name, run in contestants.items()}
-    best = dict.fromkeys(contestants, math.inf)
+    rounds: dict[str, list[float]] = {name: [] for name in contestants}
     order = list(contestants)
     collecting = gc.isenabled()
     gc.disable()
@@ -170,12 +178,12 @@ def _interleave(contestants: Contestants, threads: int) -> tuple[dict[str, float
                 if threads > 1:
                     time.sleep(SETTLE)
                 _block(run, loops[name] // 8 + 1)  # wakes its threads, warms its caches
-                best[name] = min(best[name], _block(run, loops[name]))
+                rounds[name].append(_block(run, loops[name]))
             order.reverse()
     finally:
         if collecting:
             gc.enable()
-    return best, loops["ours"]
+    return rounds
 
 
 def _publish_ratios(info: dict[str, Any], seconds: dict[str, float], blas: dict[str, Any]) -> None:

@@ -42,10 +42,12 @@ class Linear:
         np.add(self.y, self.b, out=self.y)
         return np.maximum(self.y, 0, out=self.y) if relu else self.y
 
-    def backward(self, dy: Array, grads: Gradients, *, input_grad: bool = True) -> Array | None:
+    def backward(self, dy: Array, grads: Gradients) -> None:
         np.matmul(dy.T, self.x, out=grads[f"{self.name}.w"])
         np.dot(self.ones, dy, out=grads[f"{self.name}.b"])
-        return np.matmul(dy, self.w, out=self.dx) if input_grad else None
+
+    def input_gradient(self, dy: Array) -> Array:
+        return np.matmul(dy, self.w, out=self.dx)
 
 
 class ConvReluPool:
@@ -53,7 +55,7 @@ class ConvReluPool:
 
     def __init__(self, name: str, w: Array, b: Array, x: Array, padding: int, copy: str) -> None:
         n, o = len(x), len(b)
-        self.name, self.w, self.b, self.x_shape, self.padding = name, w, b, x.shape, padding
+        self.name, self.w, self.b = name, w, b
         self.patches = Patches(x, w.shape[1:3], padding, copy=copy, images=n)
         oh, ow = self.patches.size
         self.z = np.empty((n, oh, ow, o), w.dtype)  # before bias and ReLU; on the way back, dz
@@ -72,7 +74,7 @@ class ConvReluPool:
         np.add(self.top, self.b, out=self.y)
         return np.maximum(self.y, 0, out=self.y)
 
-    def backward(self, dy: Array, grads: Gradients, *, input_grad: bool = True) -> Array | None:
+    def backward(self, dy: Array, grads: Gradients) -> None:
         np.multiply(dy, self.y > 0, out=dy)
         places = windows(self.z, 2)
         spread_to_maximum(dy, places, self.top, places, self.z)
@@ -80,10 +82,9 @@ class ConvReluPool:
         np.matmul(self.rows.T, self.cols, out=dw.reshape(len(self.b), -1))
         # over windows that do not overlap, the sum of dz is the sum of dy
         np.sum(dy.reshape(-1, len(self.b)), axis=0, out=grads[f"{self.name}.b"])
-        return self._input_gradient() if input_grad else None
 
-    def _input_gradient(self) -> Array:
-        """Scatter the gradient of the patches; without padding."""
+    def input_gradient(self) -> Array:
+        """Scatter the gradient of the patches, after `backward`; without padding."""
         np.matmul(self.rows, self.w.reshape(len(self.b), -1), out=self.dcols)
         n, oh, ow, _ = self.z.shape
         _, kernel_h, kernel_w, c = self.w.shape
@@ -194,8 +195,9 @@ class MLPStep(Step):
 
     def backward(self, dlogits: Array, grads: Gradients) -> None:
         hidden, output = self.layers
-        dh = output.backward(dlogits, grads)
-        hidden.backward(np.multiply(dh, hidden.y > 0, out=dh), grads, input_grad=False)
+        output.backward(dlogits, grads)
+        dh = output.input_gradient(dlogits)
+        hidden.backward(np.multiply(dh, hidden.y > 0, out=dh), grads)
 
 
 class LeNet5Step(Step):
@@ -220,12 +222,14 @@ class LeNet5Step(Step):
         return y
 
     def backward(self, dlogits: Array, grads: Gradients) -> None:
-        c5, f6, output = self.tail
-        d = output.backward(dlogits, grads)
-        d = f6.backward(np.multiply(d, f6.y > 0, out=d), grads)
-        d = c5.backward(np.multiply(d, c5.y > 0, out=d), grads)
-        d = self.c3.backward(d.reshape(self.c3.y.shape), grads)
-        self.c1.backward(d, grads, input_grad=False)
+        d = dlogits
+        for layer in reversed(self.tail):
+            if layer is not self.tail[-1]:
+                np.multiply(d, layer.y > 0, out=d)
+            layer.backward(d, grads)
+            d = layer.input_gradient(d)
+        self.c3.backward(d.reshape(self.c3.y.shape), grads)
+        self.c1.backward(self.c3.input_gradient(), grads)
 
 
 class LeNet5StepByTaps(LeNet5Step):

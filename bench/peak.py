@@ -54,7 +54,7 @@ def _library(dtype: str, isa: str) -> ctypes.CDLL:
             subprocess.run(command, check=True, capture_output=True, text=True)
             library = ctypes.CDLL(str(target))
         except (OSError, subprocess.CalledProcessError) as error:
-            raise NoPeakError(f"bench/peak.c does not compile: {error}") from error
+            raise NoPeakError(f"{compiler} does not compile bench/peak.c") from error
     pointer, count = ctypes.c_void_p, ctypes.c_int64
     library.run_fma.argtypes, library.run_fma.restype = [count], ctypes.c_double
     library.run_copy.argtypes = [pointer, pointer, count, count]

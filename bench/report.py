@@ -34,6 +34,7 @@ COLUMNS = (
     "rate",
     "of peak",
 )
+QUIET = 1.15  # times the fastest round may the median take; on an idle machine it is below 1.05
 TEXT_COLUMNS = 3  # these are aligned on the left
 
 
@@ -119,6 +120,11 @@ def heading(machine: dict[str, Any], rows: Sequence[Row]) -> str:
     lines += [f"{peer}, eager" for peer in peers]
     for key, what in (("refused", "no ratio to NumPy"), ("no_peak", "no share of peak")):
         lines += sorted({f"{what}: {row[key]}" for row in rows if row.get(key)})
+    restless = sum(row["spread"] > QUIET for row in rows)
+    if restless > len(rows) // 10:
+        lines.append(
+            f"the machine was busy: {restless} of {len(rows)} rows scatter, do not publish"
+        )
     return "\n".join(lines)
 
 

@@ -49,7 +49,7 @@ def plot_curves(history: Mapping[str, Any], path: str | os.PathLike[str]) -> Non
         for prefix, label, colour in (("", "training", TRAIN), ("test_", "test", TEST)):
             values = np.array([row[prefix + key] for row in epochs], np.float64)
             # a loss that has become 0 would have no place on the logarithmic axis
-            values = np.maximum(values, 1e-9) if key == "loss" else 100 * (1 - values)
+            values = np.maximum(values, 1e-9) if key == "loss" else 100 * values
             ax.plot(numbers, values, color=colour, label=label, **style)
             ends.append((float(values[-1]), colour))
         ax.set_xlabel("epoch")
@@ -63,8 +63,8 @@ def plot_curves(history: Mapping[str, Any], path: str | os.PathLike[str]) -> Non
     left.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
     left.yaxis.set_major_formatter("{x:g}")
     left.yaxis.set_minor_formatter(NullFormatter())
-    right.set_title("classified wrongly, %", loc="left", fontsize=10)
-    right.set_ylim(bottom=0)
+    right.set_title("accuracy, %", loc="left", fontsize=10)
+    right.set_ylim(top=100.5)
     left.legend(frameon=False)
     figure.suptitle(f"{history['model']} on {history['data']}", x=0.01, ha="left", fontsize=11)
     _save(figure, path)

@@ -63,6 +63,6 @@ def test_unknown(isa):
 @pytest.mark.parametrize("isa", [isa for isa in AVAILABLE if isa != fastnn.get_config()["isa"]])
 def test_kernels_under(isa):
     """The files marked ``isa``, under each level but the default, which this very run tests."""
-    tests = ["-m", "pytest", "-m", "isa", "-q", "-p", "no:cacheprovider", "tests"]
+    tests = ["-m", "pytest", "-m", "isa and not slow", "-q", "-p", "no:cacheprovider", "tests"]
     done = run(tests, timeout=600, FASTNN_ISA=isa)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]

@@ -19,51 +19,50 @@ static inline range taps_inside(int64_t at, int64_t K, int64_t size)
 
 /* ---- max ------------------------------------------------------------------------------------- */
 
-/* NaN is larger than all, and the first of equals stays. */
-static inline bool is_larger(real x, real best)
+/* Channels go through vector registers. A window of fewer channels than lanes still loads and stores
+ * whole vectors where there is `room`: the extra lanes are read from what follows, and what they
+ * write is overwritten by the next window. At the end of a member's share there is no room, and
+ * channels go one by one. */
+typedef real_bits ivec __attribute__((vector_size(VBYTES)));
+typedef uint8_t bytes __attribute__((vector_size(LANES), aligned(1), may_alias));
+
+static inline vec choose(ivec mask, vec yes, vec no)
 {
-    return !(x <= best) && best == best;
+    return (vec)((mask & (ivec)yes) | (~mask & (ivec)no));
 }
 
-/* y = the maximum over taps kh x kw of a window whose tap (0, 0) is at x, index = where it was.
- * Few channels: tap by tap in registers. */
-static void max_window_narrow(const real *x, int64_t pitch, range kh, range kw, int64_t KW,
+/* The maximum and its tap over taps kh x kw of a window whose tap (0, 0) is at x, LANES channels of
+ * C. NaN is larger than all, and the first of equals stays. */
+static inline void max_vector(const real *x, int64_t pitch, range kh, range kw, int64_t KW,
                               int64_t C, real *y, uint8_t *index)
 {
-    for (int64_t c = 0; c < C; c++) {
-        real best = x[kh.begin * pitch + kw.begin * C + c];
-        int64_t tap = kh.begin * KW + kw.begin;
-        for (int64_t i = kh.begin; i < kh.end; i++)
-            for (int64_t j = kw.begin; j < kw.end; j++) {
-                const real at = x[i * pitch + j * C + c];
-                const bool larger = is_larger(at, best);
-                best = larger ? at : best;
-                tap = larger ? i * KW + j : tap;
-            }
-        y[c] = best;
-        if (index) index[c] = (uint8_t)tap;
-    }
-}
-
-/* Many channels: a vector of them at a time. */
-static void max_window_wide(const real *restrict x, int64_t pitch, range kh, range kw, int64_t KW,
-                            int64_t C, real *restrict y, uint8_t *restrict index)
-{
-    memcpy(y, x + kh.begin * pitch + kw.begin * C, (size_t)C * sizeof(real));
-    if (index) memset(index, (int)(kh.begin * KW + kw.begin), (size_t)C);
+    vec best = *(const vec *)(x + kh.begin * pitch + kw.begin * C);
+    ivec tap = (ivec){0} + (real_bits)(kh.begin * KW + kw.begin);
     for (int64_t i = kh.begin; i < kh.end; i++)
         for (int64_t j = kw.begin; j < kw.end; j++) {
-            const real *restrict at = x + i * pitch + j * C;
-            const uint8_t tap = (uint8_t)(i * KW + j);
-            if (index)
-                for (int64_t c = 0; c < C; c++) {
-                    const bool larger = is_larger(at[c], y[c]);
-                    y[c] = larger ? at[c] : y[c];
-                    index[c] = larger ? tap : index[c];
-                }
-            else
-                for (int64_t c = 0; c < C; c++) y[c] = is_larger(at[c], y[c]) ? at[c] : y[c];
+            const vec at = *(const vec *)(x + i * pitch + j * C);
+            const ivec larger = ~(ivec)(at <= best) & (ivec)(best == best);
+            best = choose(larger, at, best);
+            tap = (larger & (real_bits)(i * KW + j)) | (~larger & tap);
         }
+    *(vec *)y = best;
+    if (index) *(bytes *)index = __builtin_convertvector(tap, bytes);
+}
+
+static inline void max_scalar(const real *x, int64_t pitch, range kh, range kw, int64_t KW,
+                              int64_t C, real *y, uint8_t *index)
+{
+    real best = x[kh.begin * pitch + kw.begin * C];
+    int64_t tap = kh.begin * KW + kw.begin;
+    for (int64_t i = kh.begin; i < kh.end; i++)
+        for (int64_t j = kw.begin; j < kw.end; j++) {
+            const real at = x[i * pitch + j * C];
+            const bool larger = !(at <= best) && best == best;
+            best = larger ? at : best;
+            tap = larger ? i * KW + j : tap;
+        }
+    *y = best;
+    if (index) *index = (uint8_t)tap;
 }
 
 fnn_plan VARIANT(max_pool2d_forward_plan)(const void *args, int max_members)
@@ -76,20 +75,28 @@ void VARIANT(max_pool2d_forward_run)(const void *args, const fnn_team *team)
 {
     const fnn_max_pool2d_forward_args *a = args;
     const fnn_conv2d_shape *s = &a->shape;
-    const int64_t C = s->C, pitch = s->W * C;
+    const int64_t C = s->C, KW = s->KW, pitch = s->W * C;
     const range lines = split(s->N * s->OH, 1, team->rank, team->size);
+    const real *x_end = (const real *)a->x + s->N * s->H * pitch;
+    const int64_t y_end = lines.end * s->OW * C;
     for (int64_t line = lines.begin; line < lines.end; line++) {
         const int64_t h = line % s->OH * s->stride_h - s->pad_top;
         const real *image = (const real *)a->x + line / s->OH * s->H * pitch;
         const range kh = taps_inside(h, s->KH, s->H);
         for (int64_t ow = 0; ow < s->OW; ow++) {
-            const int64_t w = ow * s->stride_w - s->pad_left, at = (line * s->OW + ow) * C;
-            const range kw = taps_inside(w, s->KW, s->W);
-            real *y = (real *)a->y + at;
-            uint8_t *index = a->indices ? a->indices + at : NULL;
-            if (C < LANES)
-                max_window_narrow(image + h * pitch + w * C, pitch, kh, kw, s->KW, C, y, index);
-            else max_window_wide(image + h * pitch + w * C, pitch, kh, kw, s->KW, C, y, index);
+            const int64_t w = ow * s->stride_w - s->pad_left;
+            const range kw = taps_inside(w, KW, s->W);
+            const real *x = image + h * pitch + w * C;
+            const real *last = x + (kh.end - 1) * pitch + (kw.end - 1) * C;
+            for (int64_t c = 0; c < C;) {
+                const int64_t at = (line * s->OW + ow) * C + c;
+                real *y = (real *)a->y + at;
+                uint8_t *index = a->indices ? a->indices + at : NULL;
+                const bool room = at + LANES <= y_end && last + c + LANES <= x_end;
+                if (room) max_vector(x + c, pitch, kh, kw, KW, C, y, index);
+                else max_scalar(x + c, pitch, kh, kw, KW, C, y, index);
+                c += room ? LANES : 1;
+            }
         }
     }
 }
@@ -143,36 +150,64 @@ typedef struct backward {
     const real *dy;
     const uint8_t *indices; /* max pooling */
     bool count_include_pad; /* average pooling, where indices is NULL */
+    bool alone; /* windows do not overlap: dx is written, not added to, as loading what was just
+                   stored in other pieces stalls */
+    ivec tail;  /* the lanes of a pixel's last, partly filled vector that are its own */
 } backward;
 
-/* Adds the windows of line (n, oh) to the pixel row that their taps in row kh lie over. */
-static void add_windows(const backward *b, int64_t n, int64_t oh, int64_t kh, real *restrict dx)
+/* dx += dy where the index says tap, or dy / count: LANES channels, or the last of a pixel. */
+static inline void add_vector(const backward *b, int64_t from, real_bits tap, real count, bool last,
+                              real *dx)
+{
+    vec dy = *(const vec *)(b->dy + from);
+    if (b->indices) {
+        const ivec index = __builtin_convertvector(*(const bytes *)(b->indices + from), ivec);
+        dy = choose((ivec)(index == tap), dy, (vec){0});
+    } else {
+        dy /= count;
+    }
+    const vec old = b->alone ? (vec){0} : *(const vec *)dx;
+    const vec sum = old + dy;
+    *(vec *)dx = last ? choose(b->tail, sum, old) : sum;
+}
+
+static inline void add_scalar(const backward *b, int64_t from, real_bits tap, real count, real *dx)
+{
+    if (!b->indices) *dx += b->dy[from] / count;
+    else if (b->indices[from] == tap) *dx += b->dy[from];
+}
+
+/* Adds the windows of line (n, oh) to the pixel row dx that their taps in row kh lie over. `end` is
+ * where this member's share of the pixels ends. */
+static void add_windows(const backward *b, int64_t n, int64_t oh, int64_t kh, real *dx,
+                        const real *end)
 {
     const fnn_conv2d_shape *s = b->s;
-    const int64_t C = s->C;
+    const int64_t C = s->C, size = s->N * s->OH * s->OW * C;
     const range rows = taps_inside(oh * s->stride_h - s->pad_top, s->KH, s->H);
     for (int64_t ow = 0; ow < s->OW; ow++) {
         const int64_t w = ow * s->stride_w - s->pad_left;
         const int64_t from = ((n * s->OH + oh) * s->OW + ow) * C;
         const range kw = taps_inside(w, s->KW, s->W);
-        const real *restrict dy = b->dy + from;
         const real count = divisor(s, b->count_include_pad, rows, kw);
         for (int64_t j = kw.begin; j < kw.end; j++) {
-            real *restrict pixel = dx + (w + j) * C;
-            if (b->indices) {
-                const uint8_t *restrict index = b->indices + from;
-                const uint8_t tap = (uint8_t)(kh * s->KW + j);
-                for (int64_t c = 0; c < C; c++) pixel[c] += index[c] == tap ? dy[c] : 0;
-            } else {
-                for (int64_t c = 0; c < C; c++) pixel[c] += dy[c] / count;
+            const real_bits tap = (real_bits)(kh * s->KW + j);
+            for (int64_t c = 0; c < C;) {
+                real *pixel = dx + (w + j) * C + c;
+                const bool room = pixel + LANES <= end && from + c + LANES <= size;
+                if (room) add_vector(b, from + c, tap, count, C - c < LANES, pixel);
+                else add_scalar(b, from + c, tap, count, pixel);
+                c += room ? LANES : 1;
             }
         }
     }
 }
 
-static void backward_run(const backward *b, real *dx, const fnn_team *team)
+static void backward_run(backward *b, real *dx, const fnn_team *team)
 {
     const fnn_conv2d_shape *s = b->s;
+    b->alone = s->stride_h >= s->KH && s->stride_w >= s->KW;
+    for (int i = 0; i < LANES; i++) b->tail[i] = i < s->C % LANES ? -1 : 0;
     const int64_t pitch = s->W * s->C;
     const range lines = split(s->N * s->H, 1, team->rank, team->size);
     for (int64_t line = lines.begin; line < lines.end; line++) {
@@ -181,7 +216,7 @@ static void backward_run(const backward *b, real *dx, const fnn_team *team)
         memset(row, 0, (size_t)pitch * sizeof(real));
         for (int64_t kh = s->KH - 1; kh >= 0; kh--) { /* windows ascend as taps descend */
             const int64_t oh = window_of(h, s->stride_h, kh, 1, s->pad_top, s->OH);
-            if (oh >= 0) add_windows(b, n, oh, kh, row);
+            if (oh >= 0) add_windows(b, n, oh, kh, row, dx + lines.end * pitch);
         }
     }
 }
@@ -195,7 +230,7 @@ fnn_plan VARIANT(max_pool2d_backward_plan)(const void *args, int max_members)
 void VARIANT(max_pool2d_backward_run)(const void *args, const fnn_team *team)
 {
     const fnn_max_pool2d_backward_args *a = args;
-    const backward b = {.s = &a->shape, .dy = a->dy, .indices = a->indices};
+    backward b = {.s = &a->shape, .dy = a->dy, .indices = a->indices};
     backward_run(&b, a->dx, team);
 }
 
@@ -208,6 +243,6 @@ fnn_plan VARIANT(avg_pool2d_backward_plan)(const void *args, int max_members)
 void VARIANT(avg_pool2d_backward_run)(const void *args, const fnn_team *team)
 {
     const fnn_avg_pool2d_args *a = args;
-    const backward b = {.s = &a->shape, .dy = a->in, .count_include_pad = a->count_include_pad};
+    backward b = {.s = &a->shape, .dy = a->in, .count_include_pad = a->count_include_pad};
     backward_run(&b, a->out, team);
 }
