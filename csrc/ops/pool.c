@@ -150,9 +150,7 @@ typedef struct backward {
     const real *dy;
     const uint8_t *indices; /* max pooling */
     bool count_include_pad; /* average pooling, where indices is NULL */
-    bool alone; /* windows do not overlap: dx is written, not added to, as loading what was just
-                   stored in other pieces stalls */
-    ivec tail;  /* the lanes of a pixel's last, partly filled vector that are its own */
+    ivec tail;              /* the lanes of a pixel's last, partly filled vector that are its own */
 } backward;
 
 /* dx += dy where the index says tap, or dy / count: LANES channels, or the last of a pixel. */
@@ -166,7 +164,7 @@ static inline void add_vector(const backward *b, int64_t from, real_bits tap, re
     } else {
         dy /= count;
     }
-    const vec old = b->alone ? (vec){0} : *(const vec *)dx;
+    const vec old = *(const vec *)dx;
     const vec sum = old + dy;
     *(vec *)dx = last ? choose(b->tail, sum, old) : sum;
 }
@@ -206,7 +204,6 @@ static void add_windows(const backward *b, int64_t n, int64_t oh, int64_t kh, re
 static void backward_run(backward *b, real *dx, const fnn_team *team)
 {
     const fnn_conv2d_shape *s = b->s;
-    b->alone = s->stride_h >= s->KH && s->stride_w >= s->KW;
     for (int i = 0; i < LANES; i++) b->tail[i] = i < s->C % LANES ? -1 : 0;
     const int64_t pitch = s->W * s->C;
     const range lines = split(s->N * s->H, 1, team->rank, team->size);

@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "ops/math.h"
+#include "ops/reduce.h"
 
 /* Elements that pay for one more member: an exponential costs about ten times a copy. */
 static const int64_t SIZE_PER_MEMBER = 16384;
@@ -11,17 +12,14 @@ static fnn_plan plan(int64_t N, int64_t C, size_t workspace, int max_members)
     return (fnn_plan){members_for(saturating_mul(N, C), SIZE_PER_MEMBER, max_members), workspace};
 }
 
-/* out = exp(x - max); returns the sum in ascending order. Subtracting the maximum keeps every term
- * in (0, 1]. A NaN anywhere makes the whole row NaN. */
+/* out = exp(x - max); returns its sum. Subtracting the maximum keeps every term in (0, 1]. A NaN
+ * anywhere makes the sum NaN, and so the whole row. */
 static real exp_row(const real *x, int64_t C, real *out, real *maximum)
 {
-    real max = x[0];
-    for (int64_t c = 1; c < C; c++) max = x[c] > max ? x[c] : max;
+    const real max = strand_max(x, C);
     for (int64_t c = 0; c < C; c++) out[c] = exp_real(x[c] - max);
-    real sum = 0;
-    for (int64_t c = 0; c < C; c++) sum += out[c];
     *maximum = max;
-    return sum;
+    return strand_sum(out, C);
 }
 
 fnn_plan VARIANT(softmax_forward_plan)(const void *args, int max_members)

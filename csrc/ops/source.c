@@ -1,5 +1,23 @@
 #include "ops/source.h"
 
+/* Runs are often shorter than a call of memcpy is worth: whole vectors, the last one overlapping the
+ * one before; 16 bytes at a time where a vector is too long. */
+typedef real quad __attribute__((vector_size(16), aligned(sizeof(real)), may_alias));
+enum { QUAD = 16 / sizeof(real) };
+
+static inline void copy_run(const real *restrict from, int64_t n, real *restrict to)
+{
+    if (n >= LANES) {
+        for (int64_t i = 0; i < n - LANES; i += LANES) *(vec *)(to + i) = *(const vec *)(from + i);
+        *(vec *)(to + n - LANES) = *(const vec *)(from + n - LANES);
+    } else if (n >= QUAD) {
+        for (int64_t i = 0; i < n - QUAD; i += QUAD) *(quad *)(to + i) = *(const quad *)(from + i);
+        *(quad *)(to + n - QUAD) = *(const quad *)(from + n - QUAD);
+    } else {
+        for (int64_t i = 0; i < n; i++) to[i] = from[i];
+    }
+}
+
 /* Copies go by small blocks whose rows are read along memory and written across: both sides of a
  * block stay in L1. */
 enum { BLOCK = 16 };
@@ -18,8 +36,7 @@ static void copy_strided(const real *restrict from, int64_t row_stride, int64_t 
                          int64_t rows, int64_t cols, real *restrict to, int64_t ld)
 {
     if (col_stride == 1) {
-        for (int64_t i = 0; i < rows; i++)
-            for (int64_t j = 0; j < cols; j++) to[i * ld + j] = from[i * row_stride + j];
+        for (int64_t i = 0; i < rows; i++) copy_run(from + i * row_stride, cols, to + i * ld);
     } else if (row_stride == 1) {
         copy_transposed(from, col_stride, rows, cols, to, ld);
     } else {
@@ -52,21 +69,6 @@ static inline int64_t coordinate(int64_t at, int64_t div, int64_t size)
         at /= div;
     }
     return at >= 0 && at < size ? at : -1;
-}
-
-/* Runs are often shorter than a call of memcpy is worth: 16 bytes at a time, the last ones
- * overlapping those before. */
-typedef real quad __attribute__((vector_size(16), aligned(sizeof(real)), may_alias));
-enum { QUAD = 16 / sizeof(real) };
-
-static inline void copy_run(const real *restrict from, int64_t n, real *restrict to)
-{
-    if (n >= QUAD) {
-        for (int64_t i = 0; i < n - QUAD; i += QUAD) *(quad *)(to + i) = *(const quad *)(from + i);
-        *(quad *)(to + n - QUAD) = *(const quad *)(from + n - QUAD);
-    } else {
-        for (int64_t i = 0; i < n; i++) to[i] = from[i];
-    }
 }
 
 static inline void zero_run(int64_t n, real *to)
