@@ -3,13 +3,13 @@
 from functools import partial
 from typing import NamedTuple
 
-import harness
 import numpy as np
-import numpy_conv2d
 import pytest
-import torch_peer
 
 import fastnn
+import harness
+import numpy_conv2d
+import torch_peer
 from fastnn import reference
 
 

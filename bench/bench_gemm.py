@@ -2,13 +2,13 @@
 
 from functools import partial
 
-import harness
 import numpy as np
-import numpy_baseline
 import pytest
-import torch_peer
 
 import fastnn
+import harness
+import numpy_baseline
+import torch_peer
 
 SQUARES = [(n, n, n) for n in (32, 64, 128, 256, 512, 1024)]
 NETWORK = [(64, 128, 784), (64, 10, 128), (784, 128, 64)]  # (M, N, K)

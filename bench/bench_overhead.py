@@ -2,12 +2,12 @@
 
 from functools import partial
 
-import harness
 import numpy as np
-import numpy_baseline
-import torch_peer
 
 import fastnn
+import harness
+import numpy_baseline
+import torch_peer
 from fastnn import reference
 
 EPS = harness.eps(np.float32)

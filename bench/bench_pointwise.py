@@ -2,13 +2,13 @@
 
 from functools import partial
 
-import harness
 import numpy as np
-import numpy_baseline
 import pytest
-import torch_peer
 
 import fastnn
+import harness
+import numpy_baseline
+import torch_peer
 from fastnn import reference
 
 SIZES = {"4K": 4 << 10, "256K": 256 << 10, "16M": 16 << 20}

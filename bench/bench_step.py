@@ -1,15 +1,15 @@
 """Whole training steps, SGD with momentum: LeNet-5 and a perceptron 784-128-10."""
 
-import environment
-import harness
 import numpy as np
-import numpy_steps
 import pytest
-import torch_peer
 
+import environment
 import fastnn
 import fastnn.models
 import fastnn.optim
+import harness
+import numpy_steps
+import torch_peer
 
 MODELS = {
     "lenet5": (

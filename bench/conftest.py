@@ -2,8 +2,9 @@
 
 import functools
 
-import environment
 import pytest
+
+import environment
 
 stale = environment.clear_blas_variables()
 

@@ -15,11 +15,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import environment
 import numpy as np
-import peak
 
+import environment
 import fastnn
+import peak
 
 Run = Callable[[], Any]
 Contestants = Mapping[str, Run]

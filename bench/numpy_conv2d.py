@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+
 from numpy_baseline import Array, Contestants
 
 PATCHES = 1 << 19  # bytes of patches per block of images: half of a common L2 cache

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
 from numpy_baseline import (
     Array,
     Contestants,

@@ -4,14 +4,14 @@ import os
 import subprocess
 import sys
 
+import numpy as np
+import pytest
+
 import environment
 import harness
-import numpy as np
 import numpy_baseline
 import numpy_conv2d
 import peak
-import pytest
-
 from fastnn import reference
 
 CONVS = [  # N, size, C, O, k, padding

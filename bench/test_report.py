@@ -2,8 +2,9 @@
 
 import json
 
-import chart
 import pytest
+
+import chart
 import report
 
 ROW = {

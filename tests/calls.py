@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from arrays import normal
-from geometry import Conv
 
 import fastnn
+from arrays import normal
+from geometry import Conv
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ import mmap
 import sys
 
 import numpy as np
+
+import fastnn
 from arrays import normal
 from bits import assert_same_bits
 from calls import calls, large_calls
 from geometry import CONVS, Conv
-
-import fastnn
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 PROT_NONE = 0

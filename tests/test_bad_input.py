@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+
+import fastnn
 from bad_calls import (
     ARRAYS,
     F32,
@@ -17,8 +19,6 @@ from bad_calls import (
     f32,
     u8,
 )
-
-import fastnn
 
 
 @pytest.mark.parametrize("name", GOOD)

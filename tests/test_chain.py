@@ -3,9 +3,10 @@
 import ctypes
 import ctypes.util
 
-import chain
 import numpy as np
 import pytest
+
+import chain
 from bits import assert_same_bits
 
 LIBM = ctypes.CDLL(ctypes.util.find_library("m")) if ctypes.util.find_library("m") else None

@@ -1,16 +1,16 @@
 """conv2d and its two gradients."""
 
-import chain
 import numpy as np
 import pytest
-from arrays import LAYOUTS, OUT_LAYOUTS, assert_nothing_else_written, integers, nan_out, normal
-from bits import assert_same_bits, assert_within, roundoff
-from geometry import CONVS, EMPTY, Conv
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+import chain
 import fastnn
+from arrays import LAYOUTS, OUT_LAYOUTS, assert_nothing_else_written, integers, nan_out, normal
+from bits import assert_same_bits, assert_within, roundoff
 from fastnn import reference
+from geometry import CONVS, EMPTY, Conv
 
 pytestmark = pytest.mark.isa
 

@@ -1,14 +1,14 @@
 """gemm: out = activation(beta*c + (alpha*a) @ b + bias), one fma chain per output."""
 
-import chain
 import numpy as np
 import pytest
-from arrays import LAYOUTS, OUT_LAYOUTS, assert_nothing_else_written, integers, nan_out, normal
-from bits import assert_same_bits
 from hypothesis import given
 from hypothesis import strategies as st
 
+import chain
 import fastnn
+from arrays import LAYOUTS, OUT_LAYOUTS, assert_nothing_else_written, integers, nan_out, normal
+from bits import assert_same_bits
 
 pytestmark = pytest.mark.isa
 

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from arrays import LAYOUTS, OUT_LAYOUTS, assert_nothing_else_written, integers, nan_out, normal
-from bits import assert_same_bits, assert_within, roundoff
-from geometry import CONVS, Conv
 
 import fastnn
+from arrays import LAYOUTS, OUT_LAYOUTS, assert_nothing_else_written, integers, nan_out, normal
+from bits import assert_same_bits, assert_within, roundoff
 from fastnn import reference
+from geometry import CONVS, Conv
 
 pytestmark = pytest.mark.isa
 

@@ -1,12 +1,12 @@
 """linear, and the gradient of its bias."""
 
-import chain
 import numpy as np
 import pytest
+
+import chain
+import fastnn
 from arrays import LAYOUTS, OUT_LAYOUTS, assert_nothing_else_written, integers, nan_out, normal
 from bits import assert_same_bits, assert_within, roundoff
-
-import fastnn
 from fastnn import reference
 
 pytestmark = pytest.mark.isa

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from bad_calls import F32, F64, GOOD, WITH_OUT, assert_raises, call
 
 

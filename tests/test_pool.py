@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from arrays import LAYOUTS, OUT_LAYOUTS, assert_nothing_else_written, integers, nan_out, normal
-from bits import assert_same_bits, assert_within, roundoff
 
 import fastnn
+from arrays import LAYOUTS, OUT_LAYOUTS, assert_nothing_else_written, integers, nan_out, normal
+from bits import assert_same_bits, assert_within, roundoff
 from fastnn import reference
 
 pytestmark = pytest.mark.isa

@@ -5,10 +5,10 @@ import re
 
 import numpy as np
 import pytest
-from arrays import integers
-from geometry import CONVS
 
+from arrays import integers
 from fastnn import _core, reference
+from geometry import CONVS
 
 
 def numerical_gradient(f, x, h=1e-5):

@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+
+import fastnn
 from bits import assert_same_bits
 from calls import calls, large_calls
 from geometry import Conv
-
-import fastnn
 
 DTYPES = [np.float32, np.float64]
 LARGE = [(call, dtype) for dtype in DTYPES for call in large_calls(dtype)]

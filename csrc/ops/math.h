@@ -83,25 +83,62 @@ static inline real exp_real(real x)
     return fma_real(tail, power_of_two(half), power_of_two(half)) * power_of_two(n - half);
 }
 
-/* tanh |x| = e / (e + 2) with e = exp(2|x|) - 1, which has no cancellation near 0. */
+/* num - y * d, exact but for one rounding. */
+static inline real residual(real num, real y, real d)
+{
+#if defined(__FMA__) || defined(__aarch64__)
+    return fma_real(-y, d, num);
+#elif FNN_DOUBLE
+    /* Dekker's product: y*d = product + error, from halves of 26 bits. */
+    const real splitter = 0x1p27 + 1, product = y * d;
+    const real y_high = splitter * y - (splitter * y - y), y_low = y - y_high;
+    const real d_high = splitter * d - (splitter * d - d), d_low = d - d_high;
+    const real error =
+        ((y_high * d_high - product) + y_high * d_low + y_low * d_high) + y_low * d_low;
+    return (num - product) - error;
+#else
+    return (real)((double)num - (double)y * (double)d); /* the product of two floats is exact */
+#endif
+}
+
+/* (num + num_low) / (d + d_low), correct but for about half a unit in the last place: one step of
+ * refinement of num * (1 / d). It is what makes tanh and sigmoid monotone. */
+static inline real quotient(real num, real num_low, real d, real d_low)
+{
+    const real inverse = 1 / d, y = num * inverse;
+    const real error = residual(num, y, d) + fma_real(-y, d_low, num_low);
+    return fma_real(error, inverse, y);
+}
+
+/* tanh |x| = e / (e + 2) with e = exp(2|x|) - 1 = (2^n - 1) + 2^n tail, which does not cancel near
+ * 0. What the sums round away is kept (Dekker's Fast2Sum: the larger term first). */
 static inline real tanh_real(real x)
 {
     const real magnitude = x < 0 ? -x : x;
     real_bits n;
     const real tail = exp_split(2 * (magnitude > TANH_MAX ? TANH_MAX : magnitude), &n);
     const real scale = power_of_two(n);
-    const real e = fma_real(scale, tail, scale - 1);
-    const real y = e / (e + 2);
+    const real whole = scale - 1, part = scale * tail;
+    const real e = fma_real(scale, tail, whole);
+    const real e_low = whole > part ? part - (e - whole) : whole - (e - part);
+    const real d = e + 2;
+    const real d_low = (e > 2 ? 2 - (d - e) : e - (d - 2)) + e_low;
+    const real y = quotient(e, e_low, d, d_low);
     const real_bits sign = bits_of(x) & bits_of(REAL(-0.0));
     return real_of(bits_of(y) | sign);
 }
 
-/* 1 / (1 + exp(-x)) for x >= 0, exp(x) / (1 + exp(x)) below: exact down to the subnormals. */
+/* 1 / (1 + e) for x >= 0 and e / (1 + e) below, e = exp(-|x|): exact down to the subnormals. */
 static inline real sigmoid_real(real x)
 {
-    const real e = exp_real(x < 0 ? x : -x);
-    const real numerator = x < 0 ? e : 1;
-    return numerator / (1 + e);
+    const real z = x < 0 ? x : -x;
+    real_bits n;
+    const real tail = exp_split(z < EXP_MIN ? EXP_MIN : z, &n);
+    const real first = power_of_two(n >> 1), second = power_of_two(n - (n >> 1));
+    const real one_plus = 1 + tail, one_plus_low = tail - (one_plus - 1);
+    const real e = one_plus * first * second, e_low = one_plus_low * first * second;
+    const real d = 1 + e, d_low = (e - (d - 1)) + e_low;
+    return quotient(x < 0 ? e : 1, x < 0 ? e_low : 0, d, d_low);
 }
 
 /* LeCun et al. 1998, appendix A: f(+-1) = +-1. */

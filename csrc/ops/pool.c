@@ -1,5 +1,5 @@
-/* Pooling, channels innermost. Members share out lines: rows of windows going forward, rows of pixels
- * going back, where each pixel row collects from the windows that see it, so that members never
+/* Pooling, channels innermost. Members share out lines: rows of windows going forward, rows of
+ * pixels going back, where each pixel row collects from the windows that see it, so that members never
  * write to the same place. */
 #include "ops/window.h"
 
@@ -19,8 +19,8 @@ static inline range taps_inside(int64_t at, int64_t K, int64_t size)
 
 /* ---- max ------------------------------------------------------------------------------------- */
 
-/* Channels go through vector registers. A window of fewer channels than lanes still loads and stores
- * whole vectors where there is `room`: the extra lanes are read from what follows, and what they
+/* Channels go through vector registers. A window of fewer channels than lanes still loads and
+ * stores whole vectors where there is `room`: the extra lanes are read from what follows, and what they
  * write is overwritten by the next window. At the end of a member's share there is no room, and
  * channels go one by one. */
 typedef real_bits ivec __attribute__((vector_size(VBYTES)));
@@ -144,7 +144,7 @@ void VARIANT(avg_pool2d_forward_run)(const void *args, const fnn_team *team)
 /* ---- backward -------------------------------------------------------------------------------- */
 
 /* Forward was y = x[index], or y = the sum of x / count; now dx is the sum, over the windows that
- * see a pixel, of dy where index says so, or of dy / count. Windows are added in ascending order. */
+ * see a pixel, of dy where index says so, or of dy / count, added in ascending order. */
 typedef struct backward {
     const fnn_conv2d_shape *s;
     const real *dy;

@@ -16,7 +16,8 @@
 #include "ops/tile.h"
 
 /* A block of A, MC x LDA, takes a fifth of a 1 MB L2, one of B, KC x NC, most of the rest.
- * bench/bench_gemm.py at 1024^3 and 2048^3 on Zen 4: NC of 64 tiles, in L3, costs 5 to 25 %, of 16 tiles 5 %. */
+ * bench/bench_gemm.py at 1024^3 and 2048^3, f32 on AVX-512 (Zen 4, one thread): an NC of 64 tiles,
+ * in L3, costs 5 to 25 %, one of 16 tiles 5 %. */
 enum { MC = 16 * TILE_ROWS, NC = 24 * TILE_COLS };
 
 /* Multiply-adds that pay for one more member: waking a sleeping worker costs some 10 us. */

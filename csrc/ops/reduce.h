@@ -1,5 +1,5 @@
-/* Reductions whose order is fixed: it depends on the number of elements, never on the team or on the
- * width of a vector. */
+/* Reductions whose order is fixed: it depends on the number of elements, never on the team or on
+ * the width of a vector. */
 #ifndef FNN_REDUCE_H
 #define FNN_REDUCE_H
 

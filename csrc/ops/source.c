@@ -1,7 +1,7 @@
 #include "ops/source.h"
 
-/* Runs are often shorter than a call of memcpy is worth: whole vectors, the last one overlapping the
- * one before; 16 bytes at a time where a vector is too long. */
+/* Runs are often shorter than a call of memcpy is worth: whole vectors, the last one overlapping
+ * the one before; 16 bytes at a time where a vector is too long. */
 typedef real quad __attribute__((vector_size(16), aligned(sizeof(real)), may_alias));
 enum { QUAD = 16 / sizeof(real) };
 
