@@ -161,7 +161,7 @@ def conv2d_backward_input(dy, w, x_shape, *, stride=1, padding=0, dilation=1, gr
     """Gradient of `conv2d` with respect to x.
 
     ``dx[n, h, w, c] = sum over oh, ow, o of dy[n, oh, ow, o] * w[o, kh, kw, c]`` over the outputs
-    (oh, ow) that read pixel (h, w), through tap (kh, kw); one fma chain over (oh, ow, o) ascending.
+    (oh, ow) that read pixel (h, w), through tap (kh, kw): one fma chain, (oh, ow, o) ascending.
 
     Parameters
     ----------
@@ -224,8 +224,8 @@ def conv2d_backward_weight(dy, x, w_shape, *, stride=1, padding=0, dilation=1, g
     """Gradient of `conv2d` with respect to w.
 
     ``dw[o, kh, kw, c] = sum over n, oh, ow of dy[n, oh, ow, o] * x[n, h, w, c]``. The pixels are
-    cut in chunks by the shape alone; each chunk is one fma chain, and the chunks are added in order, so
-    the result does not depend on the number of threads.
+    cut in chunks by the shape alone; each chunk is one fma chain, and the chunks are added in
+    order, so the result does not depend on the number of threads.
 
     Parameters
     ----------

@@ -8,7 +8,8 @@ def gemm(a, b, *, bint trans_a=False, bint trans_b=False, double alpha=1.0, doub
     op(a) is a, or its transpose. The result is specified to the bit: each element starts at
     ``beta * c`` (0 when beta is 0), takes ``fma(alpha * a[i, k], b[k, j], acc)`` for k ascending,
     then the bias, then the activation. So it depends neither on the number of threads nor on the
-    other rows, and AVX2, AVX-512 and NEON agree. (The SSE2 baseline rounds product and sum separately.)
+    other rows, and AVX2, AVX-512 and NEON agree. (The SSE2 baseline rounds product and sum
+    separately.)
 
     Parameters
     ----------
