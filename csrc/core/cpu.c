@@ -39,6 +39,29 @@ int fnn_cpu_affinity(void)
     return online > 0 ? (int)online : 1;
 }
 
+int fnn_cpu_current(void)
+{
+#if defined(__linux__)
+    return sched_getcpu();
+#else
+    return -1;
+#endif
+}
+
+void fnn_cpu_leave(int cpu)
+{
+#if defined(__linux__)
+    cpu_set_t before;
+    if (sched_getaffinity(0, sizeof before, &before) != 0 || !CPU_ISSET(cpu, &before)) return;
+    cpu_set_t others = before;
+    CPU_CLR(cpu, &others);
+    if (CPU_COUNT(&others) == 0 || sched_setaffinity(0, sizeof others, &others) != 0) return;
+    sched_setaffinity(0, sizeof before, &before);
+#else
+    (void)cpu;
+#endif
+}
+
 enum { PATH_SIZE = 4096 };
 
 static int64_t read_integer(const char *path)

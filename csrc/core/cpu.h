@@ -17,6 +17,12 @@ bool fnn_cpu_supports(fnn_isa_level level);
 /* CPUs in this process's affinity mask; at least 1. */
 int fnn_cpu_affinity(void);
 
+/* The CPU that the calling thread runs on at this moment, or -1 where the system does not say. */
+int fnn_cpu_current(void);
+
+/* Moves the calling thread off CPU `cpu`, to any other in its affinity mask, which stays as it is. */
+void fnn_cpu_leave(int cpu);
+
 /* CPUs that the control group's quota pays for, rounded down, at least 1; 0 where there is no
  * quota. The smallest quota on the path from this process's group to the root counts, for cgroup v2
  * and v1. `root` is put before /proc and /sys, so that a test can bring its own; normally "". */

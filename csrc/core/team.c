@@ -7,8 +7,12 @@
 #include "core/team.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <time.h>
+
+#include "core/cpu.h"
 
 /* ---- events: a number that threads wait on, first spinning, then asleep ---------------------- */
 
@@ -35,14 +39,26 @@ static inline void cpu_relax(void)
     __asm__ volatile("nop\n\tnop\n\tnop\n\tnop\n\tnop\n\tnop\n\tnop\n\tnop");
 }
 
-/* Returns the first value seen that is not `old`. */
-static unsigned event_wait(event *e, unsigned old, int spins)
+static int64_t now_ns(void)
 {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* Returns the first value seen that is not `old`: spins, then yields for a while, then sleeps. */
+static unsigned event_wait(event *e, unsigned old, int64_t spin_ns, int64_t yield_ns)
+{
+    enum { SPINS_PER_LOOK = 100 }; /* at the clock */
     unsigned value;
-    for (int i = 0; i < spins; i++) {
+    for (int64_t i = 0, start = 0, waited = 0; waited < spin_ns + yield_ns; i++) {
         value = atomic_load_explicit(&e->value, memory_order_acquire);
         if (value != old) return value;
-        cpu_relax();
+        if (waited < spin_ns) cpu_relax();
+        else sched_yield();
+        if (i % SPINS_PER_LOOK != 0 && waited < spin_ns) continue;
+        if (start == 0) start = now_ns();
+        waited = now_ns() - start;
     }
     /* Either the setter sees this sleeper, or this thread sees the new value: both sides are
      * sequentially consistent. */
@@ -54,16 +70,24 @@ static unsigned event_wait(event *e, unsigned old, int spins)
     return value;
 }
 
-static void event_set(event *e, unsigned value)
+/* Returns whether somebody had to be woken. */
+static bool event_set(event *e, unsigned value)
 {
     atomic_store(&e->value, value);
-    if (atomic_load(&e->sleepers) == 0) return; /* the common case makes no system call */
+    if (atomic_load(&e->sleepers) == 0) return false; /* the common case makes no system call */
     pthread_mutex_lock(&e->mutex);
     pthread_cond_broadcast(&e->changed);
     pthread_mutex_unlock(&e->mutex);
+    return true;
 }
 
 /* ---- the team -------------------------------------------------------------------------------- */
+
+/* How long idle workers spin: the gap between two kernels of a training loop in Python is a few us.
+ * Less where a control group meters the time. Who waits for other members in the middle of an op
+ * then stays awake for a while, leaving its CPU to who needs it: the scheduler likes to wake a
+ * thread on the CPU of the one that woke it, and until it parts them, both are slow. */
+enum { SPIN_NS = 200000, METERED_SPIN_NS = 20000, YIELD_NS = 500000 };
 
 typedef struct fnn_barrier {
     atomic_int arrived;
@@ -78,13 +102,15 @@ static struct {
     pthread_mutex_t busy; /* held while an op runs; guards what is not atomic below */
     int workers;          /* started; ranks 1 .. workers */
     unsigned epoch;       /* number of the current op */
-    int cpus, spins, spins_within_cpus;
+    int cpus;
+    int64_t spin_ns, wait_spin_ns; /* between ops; within the current op */
 
     /* the current op, read by the members it was sent to */
     const fnn_op *op;
     const void *args;
     void *workspace;
     int size;
+    int cpu; /* where the caller runs, or -1 */
 
     atomic_int running;  /* workers that have not finished */
     event done;          /* the epoch whose workers have all finished */
@@ -118,10 +144,8 @@ static void after_fork_in_parent(void)
 
 void fnn_team_initialize(int cpus, bool quota)
 {
-    /* A spin takes about 3 ns: 100 us, or 10 us where a quota meters the time. The gap between two
-     * kernels of a training loop in Python is a few us. */
     team.cpus = cpus;
-    team.spins_within_cpus = quota ? 3000 : 30000;
+    team.spin_ns = quota ? METERED_SPIN_NS : SPIN_NS;
     reset();
     pthread_atfork(before_fork, after_fork_in_parent, reset);
 }
@@ -135,7 +159,7 @@ void fnn_team_barrier(const fnn_team *member)
         atomic_store(&barrier->arrived, 0);
         event_set(&barrier->generation, generation + 1);
     } else {
-        event_wait(&barrier->generation, generation, team.spins);
+        event_wait(&barrier->generation, generation, team.wait_spin_ns, YIELD_NS);
     }
 }
 
@@ -151,7 +175,9 @@ static void *worker_main(void *argument)
     const int rank = (int)(intptr_t)argument;
     unsigned epoch = 0;
     for (;;) {
-        epoch = event_wait(&team.mailboxes[rank].go, epoch, team.spins_within_cpus);
+        epoch = event_wait(&team.mailboxes[rank].go, epoch, team.spin_ns, 0);
+        /* Two Zen 4 cores: without this every other burst of 256^3 products took twice the time. */
+        if (team.cpu >= 0 && fnn_cpu_current() == team.cpu) fnn_cpu_leave(team.cpu);
         run_member(rank);
         if (atomic_fetch_sub(&team.running, 1) == 1) event_set(&team.done, epoch);
     }
@@ -189,17 +215,21 @@ void fnn_team_run(const fnn_op *op, const void *args, void *workspace, int membe
         team.workspace = workspace;
         team.size = members;
         /* More members than CPUs: who waits should leave its CPU to who works. */
-        team.spins = members > team.cpus ? 0 : team.spins_within_cpus;
+        team.wait_spin_ns = members > team.cpus ? 0 : team.spin_ns;
+        team.cpu = members > team.cpus ? -1 : fnn_cpu_current();
         const unsigned before = team.epoch;
         /* 0 is what a new worker's mailbox holds. */
         const unsigned epoch = team.epoch + 1 != 0 ? team.epoch + 1 : 1;
         team.epoch = epoch;
         if (members > 1) {
             atomic_store(&team.running, members - 1);
-            for (int rank = 1; rank < members; rank++) event_set(&team.mailboxes[rank].go, epoch);
+            bool woken = false;
+            for (int rank = 1; rank < members; rank++)
+                woken |= event_set(&team.mailboxes[rank].go, epoch);
+            if (woken) sched_yield(); /* to a worker that woke up here, so that it can move away */
         }
         run_member(0);
-        if (members > 1) event_wait(&team.done, before, team.spins);
+        if (members > 1) event_wait(&team.done, before, team.wait_spin_ns, YIELD_NS);
         else atomic_store(&team.done.value, epoch);
         pthread_mutex_unlock(&team.busy);
         return;
