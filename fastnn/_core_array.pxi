@@ -12,6 +12,7 @@ from cpython.buffer cimport PyObject_GetBuffer, PyBuffer_Release
 from cpython.object cimport PyObject
 
 cdef object np_ndarray = np.ndarray
+cdef object np_masked = np.ma.MaskedArray
 cdef object np_empty = np.empty
 cdef object np_float32 = np.dtype(np.float32)
 cdef object np_float64 = np.dtype(np.float64)
@@ -34,6 +35,16 @@ cdef struct Array:
     bint readonly
 
 
+cdef int require_array(object array, const char *func, const char *name) except -1:
+    """Raise TypeError for all but NumPy arrays; a masked array's mask would be ignored."""
+    if type(array) is np_ndarray:
+        return 0
+    if not isinstance(array, np_ndarray) or isinstance(array, np_masked):
+        raise TypeError(f"{func.decode()}: {name.decode()} must be a NumPy array, "
+                        f"not {type(array).__name__}")
+    return 0
+
+
 cdef object load(Array *view, object array, const char *func, const char *name):
     """Fill `view`; return the array it points into: `array`, or an aligned copy of it.
 
@@ -43,9 +54,7 @@ cdef object load(Array *view, object array, const char *func, const char *name):
     cdef Py_buffer buffer
     cdef int i
     cdef bint readable
-    if not isinstance(array, np_ndarray):
-        raise TypeError(f"{func.decode()}: {name.decode()} must be a NumPy array, "
-                        f"not {type(array).__name__}")
+    require_array(array, func, name)
     try:
         PyObject_GetBuffer(array, &buffer, PyBUF_FORMAT | PyBUF_STRIDES)
     except (BufferError, ValueError):   # a dtype that the buffer protocol does not know
@@ -139,6 +148,8 @@ cdef object allocate(Array *view, object shape, object dtype, const char *func):
         array = np_empty(shape, dtype)
     except ValueError as error:
         raise ValueError(f"{func.decode()}: a result of shape {shape} is too large") from error
+    except MemoryError as error:
+        raise MemoryError(f"{func.decode()}: no memory for a result of shape {shape}") from error
     return load(view, array, func, b"out")
 
 

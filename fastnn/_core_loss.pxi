@@ -112,9 +112,9 @@ cdef object parse_labels(object labels, int64_t N, int64_t C, const char *func):
     """Contiguous int64 copies or views of labels in [0, C)."""
     cdef const int64_t *data
     cdef int64_t i, at = -1
-    if not isinstance(labels, np_ndarray) or labels.dtype.kind not in "iu":
-        raise TypeError(f"{func.decode()}: labels must be a NumPy array of integers, not "
-                        f"{getattr(labels, 'dtype', type(labels).__name__)}")
+    require_array(labels, func, b"labels")
+    if labels.dtype.kind not in "iu":
+        raise TypeError(f"{func.decode()}: labels must be integers, not {labels.dtype}")
     if labels.shape != (N,):
         raise ValueError(f"{func.decode()}: labels must have shape {(N,)}, not {labels.shape}")
     cdef object labels_ = np_ascontiguousarray(labels, dtype=np.int64)

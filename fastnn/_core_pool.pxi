@@ -127,9 +127,9 @@ def max_pool2d_backward(dy, indices, x_shape, kernel_size, *, stride=None, paddi
     cdef fnn_dtype dtype
     cdef object dy_ = load(&vdy, dy, b"max_pool2d_backward", b"dy")
     check_ndim(&vdy, 4, b"max_pool2d_backward", b"dy")
-    if not isinstance(indices, np_ndarray) or indices.dtype != np_uint8:
-        raise TypeError("max_pool2d_backward: indices must be a NumPy array of uint8, not "
-                        f"{getattr(indices, 'dtype', type(indices).__name__)}")
+    require_array(indices, b"max_pool2d_backward", b"indices")
+    if indices.dtype != np_uint8:
+        raise TypeError(f"max_pool2d_backward: indices must be uint8, not {indices.dtype}")
     x_shape = parse_shape(x_shape, 4, b"max_pool2d_backward", b"x_shape")
     max_pool_shape(&args.shape, x_shape, kernel_size, stride, padding, b"max_pool2d_backward")
     cdef object shape = (args.shape.N, args.shape.OH, args.shape.OW, args.shape.C)

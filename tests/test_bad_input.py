@@ -40,7 +40,7 @@ def test_wrong_kind_of_array(name, argument, dtype):
 
 
 @pytest.mark.parametrize(("name", "argument"), [*ARRAYS, *((name, "out") for name in WITH_OUT)])
-@pytest.mark.parametrize("what", ["list", "scalar", "string", "none", "memoryview"])
+@pytest.mark.parametrize("what", ["list", "scalar", "string", "none", "memoryview", "masked"])
 def test_not_an_array(name, argument, what):
     optional = {("linear", "b"), ("conv2d", "b"), ("sgd_step", "v")}
     if what == "none" and (argument == "out" or (name, argument) in optional):
@@ -52,6 +52,7 @@ def test_not_an_array(name, argument, what):
         "string": "weights",
         "none": None,
         "memoryview": memoryview(good),
+        "masked": np.ma.MaskedArray(good),
     }[what]
     with pytest.raises(TypeError, match=rf"^{name}: .*\b{argument}\b"):
         call(name, **{argument: value})
