@@ -1,6 +1,6 @@
 /* Pooling, channels innermost. Members share out lines: rows of windows going forward, rows of
- * pixels going back, where each pixel row collects from the windows that see it, so that members never
- * write to the same place. */
+ * pixels going back, where each pixel row collects from the windows that see it, so that members
+ * never write to the same place. */
 #include "ops/window.h"
 
 static const int64_t SIZE_PER_MEMBER = 32768;
@@ -20,8 +20,8 @@ static inline range taps_inside(int64_t at, int64_t K, int64_t size)
 /* ---- max ------------------------------------------------------------------------------------- */
 
 /* Channels go through vector registers. A window of fewer channels than lanes still loads and
- * stores whole vectors where there is `room`: the extra lanes are read from what follows, and what they
- * write is overwritten by the next window. At the end of a member's share there is no room, and
+ * stores whole vectors where there is `room`: the extra lanes are read from what follows, and what
+ * they write is overwritten by the next window. At the end of a member's share there is no room, and
  * channels go one by one. */
 typedef real_bits ivec __attribute__((vector_size(VBYTES)));
 typedef uint8_t bytes __attribute__((vector_size(LANES), aligned(1), may_alias));
@@ -150,29 +150,34 @@ typedef struct backward {
     const real *dy;
     const uint8_t *indices; /* max pooling */
     bool count_include_pad; /* average pooling, where indices is NULL */
+    bool alone;             /* no windows overlap: dx need not be read, which stalls after stores */
     ivec tail;              /* the lanes of a pixel's last, partly filled vector that are its own */
 } backward;
 
-/* dx += dy where the index says tap, or dy / count: LANES channels, or the last of a pixel. */
-static inline void add_vector(const backward *b, int64_t from, real_bits tap, real count, bool last,
-                              real *dx)
+/* One window's taps `taps` in a row of pixels, the first of them at dx, pixels C apart: dx += dy
+ * where the index says so, or dy / count. LANES channels, or the last of a pixel. */
+static inline void add_vector(const backward *b, int64_t from, range taps, real count, bool last,
+                              int64_t C, real *dx)
 {
     vec dy = *(const vec *)(b->dy + from);
-    if (b->indices) {
-        const ivec index = __builtin_convertvector(*(const bytes *)(b->indices + from), ivec);
-        dy = choose((ivec)(index == tap), dy, (vec){0});
-    } else {
-        dy /= count;
+    ivec index = {0};
+    if (b->indices) index = __builtin_convertvector(*(const bytes *)(b->indices + from), ivec);
+    else dy /= count;
+    for (int64_t tap = taps.begin; tap < taps.end; tap++, dx += C) {
+        const vec old = b->alone ? (vec){0} : *(const vec *)dx;
+        vec sum = old + dy;
+        if (b->indices) sum = old + choose((ivec)(index == (real_bits)tap), dy, (vec){0});
+        *(vec *)dx = last ? choose(b->tail, sum, old) : sum;
     }
-    const vec old = *(const vec *)dx;
-    const vec sum = old + dy;
-    *(vec *)dx = last ? choose(b->tail, sum, old) : sum;
 }
 
-static inline void add_scalar(const backward *b, int64_t from, real_bits tap, real count, real *dx)
+static inline void add_scalar(const backward *b, int64_t from, range taps, real count, int64_t C,
+                              real *dx)
 {
-    if (!b->indices) *dx += b->dy[from] / count;
-    else if (b->indices[from] == tap) *dx += b->dy[from];
+    for (int64_t tap = taps.begin; tap < taps.end; tap++, dx += C) {
+        if (!b->indices) *dx += b->dy[from] / count;
+        else if (b->indices[from] == tap) *dx += b->dy[from];
+    }
 }
 
 /* Adds the windows of line (n, oh) to the pixel row dx that their taps in row kh lie over. `end` is
@@ -188,15 +193,14 @@ static void add_windows(const backward *b, int64_t n, int64_t oh, int64_t kh, re
         const int64_t from = ((n * s->OH + oh) * s->OW + ow) * C;
         const range kw = taps_inside(w, s->KW, s->W);
         const real count = divisor(s, b->count_include_pad, rows, kw);
-        for (int64_t j = kw.begin; j < kw.end; j++) {
-            const real_bits tap = (real_bits)(kh * s->KW + j);
-            for (int64_t c = 0; c < C;) {
-                real *pixel = dx + (w + j) * C + c;
-                const bool room = pixel + LANES <= end && from + c + LANES <= size;
-                if (room) add_vector(b, from + c, tap, count, C - c < LANES, pixel);
-                else add_scalar(b, from + c, tap, count, pixel);
-                c += room ? LANES : 1;
-            }
+        const range taps = {kh * s->KW + kw.begin, kh * s->KW + kw.end};
+        real *pixel = dx + (w + kw.begin) * C;
+        const int64_t reach = (kw.end - kw.begin - 1) * C + LANES;
+        for (int64_t c = 0; c < C;) {
+            const bool room = pixel + c + reach <= end && from + c + LANES <= size;
+            if (room) add_vector(b, from + c, taps, count, C - c < LANES, C, pixel + c);
+            else add_scalar(b, from + c, taps, count, C, pixel + c);
+            c += room ? LANES : 1;
         }
     }
 }
@@ -204,6 +208,7 @@ static void add_windows(const backward *b, int64_t n, int64_t oh, int64_t kh, re
 static void backward_run(backward *b, real *dx, const fnn_team *team)
 {
     const fnn_conv2d_shape *s = b->s;
+    b->alone = s->stride_h >= s->KH && s->stride_w >= s->KW;
     for (int i = 0; i < LANES; i++) b->tail[i] = i < s->C % LANES ? -1 : 0;
     const int64_t pitch = s->W * s->C;
     const range lines = split(s->N * s->H, 1, team->rank, team->size);
