@@ -21,8 +21,8 @@ static inline range taps_inside(int64_t at, int64_t K, int64_t size)
 
 /* Channels go through vector registers. A window of fewer channels than lanes still loads and
  * stores whole vectors where there is `room`: the extra lanes are read from what follows, and what
- * they write is overwritten by the next window. At the end of a member's share there is no room, and
- * channels go one by one. */
+ * they write is overwritten by the next window. At the end of a member's share there is no room,
+ * and channels go one by one. */
 typedef real_bits ivec __attribute__((vector_size(VBYTES)));
 typedef uint8_t bytes __attribute__((vector_size(LANES), aligned(1), may_alias));
 
@@ -150,20 +150,21 @@ typedef struct backward {
     const real *dy;
     const uint8_t *indices; /* max pooling */
     bool count_include_pad; /* average pooling, where indices is NULL */
-    bool alone;             /* no windows overlap: dx need not be read, which stalls after stores */
+    bool alone;             /* no windows overlap: dx need not be read, which stalls after stores;
+                               extra lanes store zeros, before what comes there is written */
     ivec tail;              /* the lanes of a pixel's last, partly filled vector that are its own */
 } backward;
 
-/* One window's taps `taps` in a row of pixels, the first of them at dx, pixels C apart: dx += dy
- * where the index says so, or dy / count. LANES channels, or the last of a pixel. */
+/* One window's taps in a row of pixels, the first of them at dx, pixels C apart: dx += dy where the
+ * index says so, or dy / count. LANES channels, or the last few of a pixel. */
 static inline void add_vector(const backward *b, int64_t from, range taps, real count, bool last,
-                              int64_t C, real *dx)
+                              real *dx)
 {
     vec dy = *(const vec *)(b->dy + from);
     ivec index = {0};
     if (b->indices) index = __builtin_convertvector(*(const bytes *)(b->indices + from), ivec);
     else dy /= count;
-    for (int64_t tap = taps.begin; tap < taps.end; tap++, dx += C) {
+    for (int64_t tap = taps.begin; tap < taps.end; tap++, dx += b->s->C) {
         const vec old = b->alone ? (vec){0} : *(const vec *)dx;
         vec sum = old + dy;
         if (b->indices) sum = old + choose((ivec)(index == (real_bits)tap), dy, (vec){0});
@@ -171,17 +172,17 @@ static inline void add_vector(const backward *b, int64_t from, range taps, real 
     }
 }
 
-static inline void add_scalar(const backward *b, int64_t from, range taps, real count, int64_t C,
-                              real *dx)
+static inline void add_scalar(const backward *b, int64_t from, range taps, real count, real *dx)
 {
-    for (int64_t tap = taps.begin; tap < taps.end; tap++, dx += C) {
+    for (int64_t tap = taps.begin; tap < taps.end; tap++, dx += b->s->C) {
         if (!b->indices) *dx += b->dy[from] / count;
         else if (b->indices[from] == tap) *dx += b->dy[from];
     }
 }
 
 /* Adds the windows of line (n, oh) to the pixel row dx that their taps in row kh lie over. `end` is
- * where this member's share of the pixels ends. */
+ * where this member's share of the pixels ends. The last channels go first: what their extra lanes
+ * store belongs to pixels whose first channels follow. */
 static void add_windows(const backward *b, int64_t n, int64_t oh, int64_t kh, real *dx,
                         const real *end)
 {
@@ -192,15 +193,17 @@ static void add_windows(const backward *b, int64_t n, int64_t oh, int64_t kh, re
         const int64_t w = ow * s->stride_w - s->pad_left;
         const int64_t from = ((n * s->OH + oh) * s->OW + ow) * C;
         const range kw = taps_inside(w, s->KW, s->W);
-        const real count = divisor(s, b->count_include_pad, rows, kw);
         const range taps = {kh * s->KW + kw.begin, kh * s->KW + kw.end};
+        const real count = divisor(s, b->count_include_pad, rows, kw);
         real *pixel = dx + (w + kw.begin) * C;
         const int64_t reach = (kw.end - kw.begin - 1) * C + LANES;
-        for (int64_t c = 0; c < C;) {
-            const bool room = pixel + c + reach <= end && from + c + LANES <= size;
-            if (room) add_vector(b, from + c, taps, count, C - c < LANES, C, pixel + c);
-            else add_scalar(b, from + c, taps, count, C, pixel + c);
-            c += room ? LANES : 1;
+        for (int64_t c = (C - 1) / LANES * LANES; c >= 0; c -= LANES) {
+            const int64_t channels = min_i64(LANES, C - c);
+            if (pixel + c + reach <= end && from + c + LANES <= size)
+                add_vector(b, from + c, taps, count, channels < LANES, pixel + c);
+            else
+                for (int64_t i = c; i < c + channels; i++)
+                    add_scalar(b, from + i, taps, count, pixel + i);
         }
     }
 }
