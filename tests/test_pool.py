@@ -189,3 +189,22 @@ def test_images_stand_alone(rng, dtype):
         assert_same_bits(part, y[i:j])
         np.testing.assert_array_equal(chosen, indices[i:j])
         assert_same_bits(fastnn.avg_pool2d(x[i:j], 3, stride=2, padding=1), average[i:j])
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 5, 8, 9, 15, 17, 23, 31, 33, 40])
+@pytest.mark.parametrize(("kernel", "stride", "padding"), [(2, 2, 0), (2, 3, 1), (3, 2, 1)])
+def test_any_number_of_channels(rng, dtype, channels, kernel, stride, padding):
+    """Whole vectors, parts of one, and what is left at the end, in windows apart and overlapping."""
+    x = rng.integers(-4, 5, (2, 7, 6, channels)).astype(dtype)
+    moves = {"stride": stride, "padding": padding}
+    y, indices = fastnn.max_pool2d(x, kernel, return_indices=True, **moves)
+    np.testing.assert_array_equal(y, reference.max_pool2d(x, kernel, **moves))
+    dy = rng.integers(-8, 9, y.shape).astype(dtype)
+    dx = fastnn.max_pool2d_backward(
+        dy, indices, x.shape, kernel, out=np.full_like(x, np.nan), **moves
+    )
+    want = reference.max_pool2d_backward(dy, indices, x.shape, kernel, **moves)
+    np.testing.assert_array_equal(dx, want)
+    dy *= (kernel * kernel) ** 2  # so that a mean is an integer
+    dx = fastnn.avg_pool2d_backward(dy, x.shape, kernel, out=np.full_like(x, np.nan), **moves)
+    np.testing.assert_array_equal(dx, reference.avg_pool2d_backward(dy, x.shape, kernel, **moves))
