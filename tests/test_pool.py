@@ -194,7 +194,7 @@ def test_images_stand_alone(rng, dtype):
 @pytest.mark.parametrize("channels", [1, 2, 3, 5, 8, 9, 15, 17, 23, 31, 33, 40])
 @pytest.mark.parametrize(("kernel", "stride", "padding"), [(2, 2, 0), (2, 3, 1), (3, 2, 1)])
 def test_any_number_of_channels(rng, dtype, channels, kernel, stride, padding):
-    """Whole vectors, parts of one, and what is left at the end, in windows apart and overlapping."""
+    """Whole vectors, parts of one, what is left at the end; windows apart and overlapping."""
     x = rng.integers(-4, 5, (2, 7, 6, channels)).astype(dtype)
     moves = {"stride": stride, "padding": padding}
     y, indices = fastnn.max_pool2d(x, kernel, return_indices=True, **moves)
