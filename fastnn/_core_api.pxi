@@ -1,7 +1,6 @@
 # What _core uses of csrc/fastnn.h.
 
 from libc.stdint cimport int64_t, uint8_t
-from libc.stdint cimport INT64_MAX
 
 
 cdef extern from "fastnn.h" nogil:

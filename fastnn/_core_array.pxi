@@ -4,6 +4,7 @@
 # nothing until there is one.
 
 import operator
+import sys
 
 import numpy as np
 
@@ -12,7 +13,6 @@ from cpython.buffer cimport PyObject_GetBuffer, PyBuffer_Release
 from cpython.object cimport PyObject
 
 cdef object np_ndarray = np.ndarray
-cdef object np_masked = np.ma.MaskedArray
 cdef object np_empty = np.empty
 cdef object np_float32 = np.dtype(np.float32)
 cdef object np_float64 = np.dtype(np.float64)
@@ -39,7 +39,10 @@ cdef int require_array(object array, const char *func, const char *name) except 
     """Raise TypeError for all but NumPy arrays; a masked array's mask would be ignored."""
     if type(array) is np_ndarray:
         return 0
-    if not isinstance(array, np_ndarray) or isinstance(array, np_masked):
+    # Importing numpy.ma takes three times as long as all of fastnn; while nobody has, there is no
+    # masked array.
+    masked = sys.modules.get("numpy.ma")
+    if not isinstance(array, np_ndarray) or (masked and isinstance(array, masked.MaskedArray)):
         raise TypeError(f"{func.decode()}: {name.decode()} must be a NumPy array, "
                         f"not {type(array).__name__}")
     return 0
@@ -64,13 +67,14 @@ cdef object load(Array *view, object array, const char *func, const char *name):
     view.itemsize = buffer.itemsize
     view.readonly = buffer.readonly
     view.size = 1
-    readable = buffer.format[0] in (c'f', c'd') and buffer.format[1] == 0
+    readable = buffer.format[0] in (c'f', c'd') and buffer.format[1] == 0   # itemsize is 4 or 8
     view.dtype = FNN_F32 if buffer.itemsize == 4 else FNN_F64
     for i in range(buffer.ndim):
         view.shape[i] = buffer.shape[i]
         view.strides[i] = buffer.strides[i]
         view.size *= buffer.shape[i]
-        readable &= buffer.strides[i] % buffer.itemsize == 0
+        if readable:
+            readable = buffer.strides[i] % buffer.itemsize == 0
     PyBuffer_Release(&buffer)
     if readable:
         return array
@@ -173,7 +177,7 @@ cdef object direct(Array *view, object out, const char *func):
     """`out`, or a contiguous stand-in for it that `deliver` copies back."""
     if is_contiguous(view):
         return out
-    return allocate(view, out.shape, out.dtype, func)
+    return allocate(view, shape_of(view), dtype_of(view), func)
 
 
 cdef object deliver(object computed, object out):

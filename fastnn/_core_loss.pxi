@@ -113,11 +113,12 @@ cdef object parse_labels(object labels, int64_t N, int64_t C, const char *func):
     cdef const int64_t *data
     cdef int64_t i, at = -1
     require_array(labels, func, b"labels")
+    labels = np.asarray(labels)   # a subclass may say of itself what it likes
     if labels.dtype.kind not in "iu":
         raise TypeError(f"{func.decode()}: labels must be integers, not {labels.dtype}")
     if labels.shape != (N,):
         raise ValueError(f"{func.decode()}: labels must have shape {(N,)}, not {labels.shape}")
-    cdef object labels_ = np_ascontiguousarray(labels, dtype=np.int64)
+    cdef object labels_ = np.require(labels, np.int64, "CA")
     data = <const int64_t *>bytes_of(labels_)
     for i in range(N):
         if data[i] < 0 or data[i] >= C:
@@ -292,6 +293,8 @@ def sgd_step(w, dw, v, hyper, *, bint nesterov=False):
         raise TypeError("sgd_step: hyper must be float64, not float32")
     check_shape(&vhyper, (3,), b"sgd_step", b"hyper")
     check_overlap(&vw, w, &vhyper, hyper, False, b"sgd_step", b"hyper")
+    if v is not None:
+        check_overlap(&vv, v, &vhyper, hyper, False, b"sgd_step", b"hyper")
     args.size = vw.size
     args.w = vw.data
     args.dw = vdw.data

@@ -128,6 +128,7 @@ def max_pool2d_backward(dy, indices, x_shape, kernel_size, *, stride=None, paddi
     cdef object dy_ = load(&vdy, dy, b"max_pool2d_backward", b"dy")
     check_ndim(&vdy, 4, b"max_pool2d_backward", b"dy")
     require_array(indices, b"max_pool2d_backward", b"indices")
+    indices = np.asarray(indices)   # a subclass may say of itself what it likes
     if indices.dtype != np_uint8:
         raise TypeError(f"max_pool2d_backward: indices must be uint8, not {indices.dtype}")
     x_shape = parse_shape(x_shape, 4, b"max_pool2d_backward", b"x_shape")

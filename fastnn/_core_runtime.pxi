@@ -2,7 +2,7 @@
 
 
 cdef object text(const char *s):
-    return None if s == NULL else s.decode()
+    return None if s == NULL else s.decode(errors="replace")
 
 
 def get_config():
@@ -55,23 +55,23 @@ def set_num_threads(n):
     TypeError, ValueError
         n is not an integer, or out of range.
     """
-    fnn_set_num_threads(parse_thread_count(n, 1, b"set_num_threads"))
+    fnn_set_num_threads(parse_thread_count(n, b"set_num_threads"))
 
 
 def get_thread_limit():
-    """The calling thread's own number of threads; 0 where it has none. See `threads`."""
-    return fnn_thread_limit()
+    """The calling thread's own number of threads; None where it has none. See `threads`."""
+    return fnn_thread_limit() or None
 
 
 def set_thread_limit(n):
-    """Set the calling thread's own number of threads; 0 goes back to the process's."""
-    fnn_set_thread_limit(parse_thread_count(n, 0, b"threads"))
+    """Set the calling thread's own number of threads; None goes back to the process's."""
+    fnn_set_thread_limit(0 if n is None else parse_thread_count(n, b"threads"))
 
 
-cdef int parse_thread_count(object n, int minimum, const char *func) except -1:
+cdef int parse_thread_count(object n, const char *func) except -1:
     if isinstance(n, bool):
         raise TypeError(f"{func.decode()}: n must be an integer, not bool")
-    cdef int64_t count = parse_integer(n, minimum, func, b"n")
+    cdef int64_t count = parse_integer(n, 1, func, b"n")
     if count > FNN_MAX_THREADS:
         raise ValueError(f"{func.decode()}: n must be from 1 to {FNN_MAX_THREADS}, not {count}")
     return <int>count
@@ -81,4 +81,4 @@ __version__ = text(fnn_version())
 
 cdef const char *error = fnn_initialize()
 if error != NULL:
-    raise ImportError(f"fastnn: {error.decode()}")
+    raise ImportError(f"fastnn: {text(error)}")

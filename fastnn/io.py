@@ -25,7 +25,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """Open a file for writing that appears under its name only if all went well.
 
     It is written under a temporary name in the same directory, then renamed. After an exception
-    the temporary file is gone and a file that had the name before is untouched.
+    the temporary file is gone and a file that had the name before is untouched. A process that is
+    killed leaves the temporary file, ``.NAME.*.tmp``.
 
     Parameters
     ----------
@@ -49,6 +50,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     try:
         with open(temporary, "xb") as file:
             yield file
+            file.flush()
+            os.fsync(file.fileno())  # or a power failure could leave the new name on an empty file
         os.replace(temporary, path)
     except BaseException:
         with suppress(OSError):
@@ -77,8 +80,10 @@ def save_arrays(
     OSError
         If the file cannot be written.
     ValueError
-        For object arrays.
+        For object arrays, and for an array named ``__metadata__``.
     """
+    if METADATA in arrays:
+        raise ValueError(f"save_arrays: the name {METADATA} is taken by the metadata")
     entries = dict(arrays)
     if metadata is not None:
         entries[METADATA] = np.array(json.dumps(dict(metadata)))

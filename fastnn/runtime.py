@@ -34,8 +34,8 @@ def threads(n: int) -> Iterator[None]:
     1
     """
     before = _core.get_thread_limit()
-    if isinstance(n, int) and n == 0:
-        raise ValueError("threads: n must be from 1 to 256, not 0")
+    if n is None:
+        raise TypeError("threads: n must be an integer, not None")
     _core.set_thread_limit(n)
     try:
         yield
@@ -56,5 +56,9 @@ def show_config() -> None:
 
 
 def get_include() -> str:
-    """Directory that holds fastnn.h, the header of the C API."""
+    """Directory that holds fastnn.h, the header of the C API.
+
+    It documents every kernel by the loop it computes. The module exports none of its symbols: to
+    link, build the static library, ``cmake -DFASTNN_PYTHON=OFF``, from a source distribution.
+    """
     return os.path.join(os.path.dirname(_core.__file__), "include")

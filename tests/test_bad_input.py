@@ -40,7 +40,9 @@ def test_wrong_kind_of_array(name, argument, dtype):
 
 
 @pytest.mark.parametrize(("name", "argument"), [*ARRAYS, *((name, "out") for name in WITH_OUT)])
-@pytest.mark.parametrize("what", ["list", "scalar", "string", "none", "memoryview", "masked"])
+@pytest.mark.parametrize(
+    "what", ["list", "scalar", "string", "none", "memoryview", "masked", "no items"]
+)
 def test_not_an_array(name, argument, what):
     optional = {("linear", "b"), ("conv2d", "b"), ("sgd_step", "v")}
     if what == "none" and (argument == "out" or (name, argument) in optional):
@@ -53,6 +55,7 @@ def test_not_an_array(name, argument, what):
         "none": None,
         "memoryview": memoryview(good),
         "masked": np.ma.MaskedArray(good),
+        "no items": np.zeros(good.shape, dtype=[]),
     }[what]
     with pytest.raises(TypeError, match=rf"^{name}: .*\b{argument}\b"):
         call(name, **{argument: value})
@@ -314,3 +317,31 @@ def test_unknown_and_missing_arguments(name):
         call(name, colour="red")
     with pytest.raises(TypeError, match="argument"):
         getattr(fastnn, name)()
+
+
+def test_a_subclass_may_lie_about_itself():
+    """Kernels go by the buffer, not by attributes that a subclass can override."""
+
+    class Liar(np.ndarray):
+        shape = property(lambda self: (7,))
+        dtype = property(lambda self: np.dtype(F64))
+
+    out = np.zeros((4, 4), F32).view(Liar)[:, ::2]
+    fastnn.relu(f32(4, 2), out=out)
+    np.testing.assert_array_equal(out.view(np.ndarray), 1)
+    logits = f32(3, 4)
+    with pytest.raises(ValueError, match="labels must have shape"):
+        fastnn.softmax_cross_entropy(logits, np.zeros(2, np.int64).view(Liar))
+
+
+def test_misaligned_labels():
+    labels = np.frombuffer(b"\0" + np.array([3, 1, 0]).tobytes(), np.int64, offset=1)
+    logits = np.arange(12, dtype=F32).reshape(3, 4)
+    loss, _ = fastnn.softmax_cross_entropy(logits, labels)
+    assert loss == fastnn.softmax_cross_entropy(logits, labels.copy())[0]
+
+
+def test_hyper_parameters_are_not_the_velocity():
+    v = np.ones(3)
+    with pytest.raises(ValueError, match="sgd_step: out overlaps hyper"):
+        fastnn.sgd_step(np.ones(3), np.ones(3), v, v)

@@ -20,13 +20,13 @@ class Scale(nn.Module):
         def backward(dy):
             if self.fault == "forgotten":
                 return dy * self.gain.data
-            grad, accumulate = self.gain.grad_target()
             dgain = (dy * x).sum(0)
             if self.fault == "dw":
                 dgain[1] *= 1.01
             if self.fault == "nan":
                 dgain[2] = np.nan
-            grad[...] = dgain + (grad if accumulate and self.fault != "overwrites" else 0)
+            with self.gain.grad_target() as (grad, accumulate):
+                grad[...] = dgain + (grad if accumulate and self.fault != "overwrites" else 0)
             if self.fault == "shape":
                 return dy[:1]
             return dy * self.gain.data * (1.01 if self.fault == "dx" else 1)

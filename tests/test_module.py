@@ -205,7 +205,7 @@ Sequential
         (lambda: nn.Linear(2, 1, dtype=int), TypeError, "Linear: dtype must be float32 or"),
         (lambda: nn.Linear(2, 1, dtype=">f4"), TypeError, "Linear: dtype must be float32 or"),
         (lambda: nn.Conv2d(3, 2, 0), ValueError, "Conv2d: kernel_size must be at least 1"),
-        (lambda: nn.Conv2d(3, 2, (1, 2, 3)), TypeError, "Conv2d: kernel_size must be an integer"),
+        (lambda: nn.Conv2d(3, 2, (1, 2, 3)), ValueError, "Conv2d: kernel_size must be an integer"),
         (lambda: nn.Conv2d(3, 2, "3"), TypeError, "Conv2d: kernel_size must be an integer"),
         (lambda: nn.Conv2d(3, 2, 1, stride=0), ValueError, "Conv2d: stride must be at least 1"),
         (lambda: nn.Conv2d(3, 2, 1, dilation=-1), ValueError, "Conv2d: dilation must be at"),

@@ -280,3 +280,20 @@ class TestInputGrad:
         assert layers[0].weight.grad is None
         assert layers[2].weight.grad is not None
         assert layers[3].weight.grad is not None
+
+
+def test_a_failed_backward_leaves_no_gradient(monkeypatch):
+    """What was not written is not added to later."""
+    layer = nn.Conv2d(1, 2, 3, rng=0)
+    y, backward = layer.forward(np.ones((1, 5, 5, 1), np.float32))
+
+    def fail(*args, **kwargs):
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fastnn._core.conv2d_backward_weight", fail)
+        with pytest.raises(MemoryError):
+            backward(np.ones_like(y))
+    assert layer.weight.grad is None
+    backward(np.ones_like(y))
+    np.testing.assert_array_equal(layer.weight.grad, 9)

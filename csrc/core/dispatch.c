@@ -118,11 +118,13 @@ const char *fnn_compiler(void)
 
 const char *fnn_isa(void)
 {
+    fnn_initialize();
     return levels[selected].name;
 }
 
 const char *fnn_isa_requested(void)
 {
+    fnn_initialize();
     return requested;
 }
 
@@ -140,12 +142,14 @@ bool fnn_isa_available(const char *isa)
 
 int fnn_num_threads(void)
 {
+    fnn_initialize();
     return thread_limit > 0 ? thread_limit
                             : atomic_load_explicit(&num_threads, memory_order_relaxed);
 }
 
 void fnn_set_num_threads(int n)
 {
+    fnn_initialize(); /* or it would overwrite n later */
     atomic_store(&num_threads, n);
     num_threads_source = "set_num_threads";
 }
@@ -162,5 +166,6 @@ void fnn_set_thread_limit(int n)
 
 const char *fnn_num_threads_source(void)
 {
+    fnn_initialize();
     return thread_limit > 0 ? "threads(n) of this thread" : num_threads_source;
 }

@@ -5,7 +5,7 @@
 
 #include "core/op.h"
 
-/* An arena above this size is given back after use rather than held by an idle thread. */
+/* An arena above this size is given back when its thread next needs less. */
 static const size_t KEEP = (size_t)32 << 20;
 
 typedef struct arena {

@@ -26,8 +26,7 @@ void VARIANT(im2col_run)(const void *args, const fnn_team *team)
                 K);
 }
 
-/* ---- adjoint: im2col copied a pixel to every (window, tap) that sees it; now those are added
- * ----- */
+/* ---- adjoint: what im2col copied to every (window, tap) that sees a pixel is added ---------- */
 
 fnn_plan VARIANT(col2im_plan)(const void *args, int max_members)
 {

@@ -50,10 +50,10 @@ static inline real real_of(real_bits bits)
     return x;
 }
 
-/* 2^n, n within the range of normal numbers. */
+/* 2^n, n within the range of normal numbers; anything where a NaN has made n meaningless. */
 static inline real power_of_two(real_bits n)
 {
-    return real_of((n + EXPONENT_BIAS) << MANTISSA_BITS);
+    return real_of((real_bits)((real_word)(n + EXPONENT_BIAS) << MANTISSA_BITS));
 }
 
 /* exp(x) = 2^n * (1 + tail), |tail| < 0.42; x within a few of EXP_MIN .. EXP_MAX.

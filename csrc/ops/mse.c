@@ -1,8 +1,8 @@
-#include "ops/real.h"
+#include "ops/reduce.h"
 
 /* The sum of squares is cut in chunks, and a chunk in STRANDS interleaved sums, so that neither
  * the team nor the vector width shows in the result. */
-enum { CHUNK = 8192, STRANDS = 16 };
+enum { CHUNK = 8192 };
 
 fnn_plan VARIANT(mse_plan)(const void *args, int max_members)
 {
@@ -14,21 +14,21 @@ fnn_plan VARIANT(mse_plan)(const void *args, int max_members)
 /* dy = (y - t) * scale; returns the sum of (y - t)^2, in double. */
 static double chunk_loss(const real *y, const real *t, real scale, int64_t n, real *dy)
 {
-    double strands[STRANDS] = {0};
+    double sums[STRANDS] = {0};
     int64_t i = 0;
     for (; i + STRANDS <= n; i += STRANDS)
         for (int s = 0; s < STRANDS; s++) {
             const real d = y[i + s] - t[i + s];
-            strands[s] += (double)d * (double)d;
+            sums[s] += (double)d * (double)d;
             dy[i + s] = d * scale;
         }
     for (; i < n; i++) {
         const real d = y[i] - t[i];
-        strands[i % STRANDS] += (double)d * (double)d;
+        sums[i % STRANDS] += (double)d * (double)d;
         dy[i] = d * scale;
     }
     double sum = 0;
-    for (int s = 0; s < STRANDS; s++) sum += strands[s];
+    for (int s = 0; s < STRANDS; s++) sum += sums[s];
     return sum;
 }
 

@@ -11,11 +11,13 @@
 #if FNN_DOUBLE
 typedef double real;
 typedef int64_t real_bits;
+typedef uint64_t real_word;
 #define FNN_SUFFIX f64
 #define REAL(x) x
 #else
 typedef float real;
 typedef int32_t real_bits;
+typedef uint32_t real_word;
 #define FNN_SUFFIX f32
 #define REAL(x) x##f
 #endif

@@ -24,14 +24,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0; 1 if training diverged; 2 for bad input; 130 after Ctrl-C; 141 if the reader of the
-        output went away.
+        0; 1 if training diverged or the output could not be written; 2 for bad input; 130 after
+        Ctrl-C; 141 if the reader of the output went away.
 
     Raises
     ------
     SystemExit
         From argparse: status 0 after ``--help`` and ``--version``, 2 for bad arguments.
     """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started us
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     try:
         try:
             return _run(argv)
@@ -40,6 +43,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _silence()
         return 141
+    except OSError as error:  # a full disk, for instance
+        _silence()
+        print(f"fastnn: error: output: {error.strerror}", file=sys.stderr)
+        return 1
 
 
 def _run(argv: Sequence[str] | None) -> int:
@@ -60,7 +67,7 @@ def _silence() -> None:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except BrokenPipeError:
+        except OSError:
             with suppress(OSError, ValueError):
                 null = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(null, stream.fileno())

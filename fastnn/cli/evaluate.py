@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import math
+import sys
 from typing import TYPE_CHECKING
 
 from fastnn import _core, training
@@ -22,6 +24,8 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.threads:
             _core.set_num_threads(arguments.threads)
     result = training.evaluate(model, x, labels)
+    if not math.isfinite(result.loss):
+        print("fastnn: warning: outputs of this model are not finite", file=sys.stderr)
     print(f"{metadata['model']} on {name}")
     print_result(labels, result.logits)
     return 0

@@ -32,6 +32,8 @@ class EpochDisplay:
                 f"loss {progress.loss:.4f}, accuracy {progress.accuracy:.2%}", refresh=False
             )
             self._bar.update(progress.examples - self._bar.n)
+            if progress.examples == self._bar.total:  # however short the epoch was
+                self._bar.refresh()
 
     def summary(self, progress: Progress, result: Evaluation) -> None:
         """Print the line of the epoch."""

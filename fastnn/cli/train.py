@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import math
 import os
 import sys
 import tempfile
@@ -120,6 +121,8 @@ def _train(state: Run, interrupt: StopOnInterrupt) -> training.Evaluation:
                 model, optimizer, batches, schedule=schedule, on_batch=on_batch
             )
         result = training.evaluate(model, *test)
+        if not math.isfinite(result.loss):
+            raise FloatingPointError(f"the test loss is {result.loss} after epoch {epoch}")
         history["epochs"].append(
             {
                 "epoch": epoch,

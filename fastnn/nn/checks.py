@@ -28,9 +28,11 @@ def positive(caller: str, **values: Any) -> None:
 def pair(caller: str, name: str, value: Any, minimum: int = 1) -> tuple[int, int]:
     """Return `value`, an integer or a pair of them, as (height, width)."""
     both = tuple(value) if isinstance(value, tuple | list) else (value, value)
+    if len(both) != 2:
+        raise ValueError(f"{caller}: {name} must be an integer or a pair, got {value!r}")
     try:
         height, width = (operator.index(v) for v in both)
-    except (TypeError, ValueError):
+    except TypeError:
         raise TypeError(
             f"{caller}: {name} must be an integer or a pair of integers, got {value!r}"
         ) from None

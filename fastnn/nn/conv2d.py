@@ -103,11 +103,13 @@ class Conv2d(Module):
             # forward was y[n,p] = b + sum over taps t of w[:,t] x[n,p+t], so
             # dw[:,t] = sum over n, p of dy[n,p] x[n,p+t], and dx is dy scattered through w
             check_dy(self, dy, y_shape, w.dtype)
-            dw, add = w.grad_target()
-            _core.conv2d_backward_weight(dy, x, dw.shape, accumulate=add, out=dw, **self.geometry)
+            with w.grad_target() as (dw, add):
+                _core.conv2d_backward_weight(
+                    dy, x, dw.shape, accumulate=add, out=dw, **self.geometry
+                )
             if b is not None:
-                db, add = b.grad_target()
-                _core.bias_backward(dy, accumulate=add, out=db)
+                with b.grad_target() as (db, add):
+                    _core.bias_backward(dy, accumulate=add, out=db)
             if not self.input_grad:
                 return None
             return _core.conv2d_backward_input(dy, w.data, x.shape, **self.geometry)

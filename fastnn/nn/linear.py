@@ -77,11 +77,12 @@ class Linear(Module):
             check_dy(self, dy, y_shape, w.dtype)
             rows = dy.reshape(-1, y_shape[-1])  # (M, O), M all leading axes
             inputs = x.reshape(-1, x.shape[-1])  # (M, I)
-            dw, add = w.grad_target()
-            _core.gemm(rows, inputs, trans_a=True, beta=float(add), c=dw if add else None, out=dw)
+            with w.grad_target() as (dw, add):
+                c = dw if add else None
+                _core.gemm(rows, inputs, trans_a=True, beta=float(add), c=c, out=dw)
             if b is not None:
-                db, add = b.grad_target()
-                _core.bias_backward(dy, accumulate=add, out=db)
+                with b.grad_target() as (db, add):
+                    _core.bias_backward(dy, accumulate=add, out=db)
             return _core.gemm(rows, w.data).reshape(x.shape) if self.input_grad else None
 
         return y, backward

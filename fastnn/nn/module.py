@@ -33,8 +33,8 @@ class Module(ABC):
     ...
     ...     def forward(self, x):  # x, y (N, features)
     ...         def backward(dy):
-    ...             grad, accumulate = self.gain.grad_target()
-    ...             np.add((dy * x).sum(0), grad if accumulate else 0, out=grad)
+    ...             with self.gain.grad_target() as (grad, accumulate):
+    ...                 np.add((dy * x).sum(0), grad if accumulate else 0, out=grad)
     ...             return dy * self.gain.data
     ...
     ...         return x * self.gain.data, backward

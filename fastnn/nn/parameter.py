@@ -72,24 +72,15 @@ class Parameter:
         copy_exact("Parameter.grad", values, self._grad)
         self._written = self._fresh = True
 
-    def grad_target(self) -> tuple[Array, bool]:
-        """Return the array that a backward pass writes to, and whether it has to add.
+    def grad_target(self) -> GradTarget:
+        """Return the context in which a backward pass writes the gradient.
 
-        For layers: the call announces that the gradient is written, so make it when the arguments
-        of the backward pass have been checked.
-
-        Returns
-        -------
-        grad : ndarray
-            Shape and dtype of `data`; uninitialised unless `accumulate` is true.
-        accumulate : bool
-            True if `grad` holds a gradient that no optimizer has used yet.
+        For layers: ``with p.grad_target() as (grad, accumulate):``. `grad` has the shape and dtype
+        of `data` and is uninitialised unless `accumulate` is true: then it holds a gradient that
+        no optimizer has used yet, to be added to. The gradient counts as written when the block
+        ends without an exception.
         """
-        if self._grad is None:
-            self._grad = np.empty_like(self._data)
-        accumulate = self._fresh
-        self._fresh = self._written = True
-        return self._grad, accumulate
+        return GradTarget(self)
 
     def take_grad(self) -> bool:
         """Mark the gradient as used: the next backward pass overwrites it.
@@ -132,6 +123,27 @@ class Parameter:
     def __repr__(self) -> str:
         """Return shape and dtype; a parameter is often too large to print."""
         return f"Parameter(shape={self.shape}, dtype={self.dtype})"
+
+
+class GradTarget:
+    """See `Parameter.grad_target`."""
+
+    __slots__ = ("_parameter",)
+
+    def __init__(self, parameter: Parameter) -> None:
+        self._parameter = parameter
+
+    def __enter__(self) -> tuple[Array, bool]:
+        """Return (grad, accumulate)."""
+        p = self._parameter
+        if p._grad is None:
+            p._grad = np.empty_like(p._data)
+        return p._grad, p._fresh
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Mark the gradient as written if nothing went wrong."""
+        if kind is None:
+            self._parameter._fresh = self._parameter._written = True
 
 
 def copy_exact(name: str, source: Array, target: Array) -> None:
