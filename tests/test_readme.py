@@ -28,3 +28,7 @@ def test_commands_are_one_line_each():
     assert train.count("\n") == test.count("\n") == 1
     assert "fastnn train lenet5" in train
     assert "pytest" in test
+
+
+def test_nothing_is_left_to_fill_in():
+    assert not re.search(r"@[A-Z]+@|TODO|TBD", README)
