@@ -206,33 +206,35 @@ static int recruit(int members)
     return team.workers + 1;
 }
 
+/* Runs the op with `members` > 1 members, all recruited; `busy` is held. */
+static void run_together(const fnn_op *op, const void *args, void *workspace, int members)
+{
+    team.op = op;
+    team.args = args;
+    team.workspace = workspace;
+    team.size = members;
+    /* More members than CPUs: who waits should leave its CPU to who works. */
+    team.wait_spin_ns = members > team.cpus ? 0 : team.spin_ns;
+    team.cpu = members > team.cpus ? -1 : fnn_cpu_current();
+    const unsigned before = team.epoch;
+    team.epoch = before + 1 != 0 ? before + 1 : 1; /* 0 is what a new worker's mailbox holds */
+    atomic_store(&team.running, members - 1);
+    bool woken = false;
+    for (int rank = 1; rank < members; rank++)
+        woken |= event_set(&team.mailboxes[rank].go, team.epoch);
+    if (woken) sched_yield(); /* to a worker that woke up here, so that it can move away */
+    run_member(0);
+    event_wait(&team.done, before, team.wait_spin_ns, YIELD_NS);
+}
+
 void fnn_team_run(const fnn_op *op, const void *args, void *workspace, int members)
 {
+    bool done = false;
     if (members > 1 && pthread_mutex_trylock(&team.busy) == 0) {
         members = recruit(members);
-        team.op = op;
-        team.args = args;
-        team.workspace = workspace;
-        team.size = members;
-        /* More members than CPUs: who waits should leave its CPU to who works. */
-        team.wait_spin_ns = members > team.cpus ? 0 : team.spin_ns;
-        team.cpu = members > team.cpus ? -1 : fnn_cpu_current();
-        const unsigned before = team.epoch;
-        /* 0 is what a new worker's mailbox holds. */
-        const unsigned epoch = team.epoch + 1 != 0 ? team.epoch + 1 : 1;
-        team.epoch = epoch;
-        if (members > 1) {
-            atomic_store(&team.running, members - 1);
-            bool woken = false;
-            for (int rank = 1; rank < members; rank++)
-                woken |= event_set(&team.mailboxes[rank].go, epoch);
-            if (woken) sched_yield(); /* to a worker that woke up here, so that it can move away */
-        }
-        run_member(0);
-        if (members > 1) event_wait(&team.done, before, team.wait_spin_ns, YIELD_NS);
-        else atomic_store(&team.done.value, epoch);
+        done = members > 1;
+        if (done) run_together(op, args, workspace, members);
         pthread_mutex_unlock(&team.busy);
-        return;
     }
-    op->run(args, &(fnn_team){.rank = 0, .size = 1, .workspace = workspace});
+    if (!done) op->run(args, &(fnn_team){.rank = 0, .size = 1, .workspace = workspace});
 }
