@@ -27,27 +27,30 @@ typedef REAL vec __attribute__((vector_size(VBYTES)));
 #error "no register constraint known for this CPU"
 #endif
 
-#define STEP(v)      \
-    v = v * a + b;   \
+#define STEP(v)                                                                                    \
+    v = v * a + b;                                                                                 \
     OPAQUE(v)
-#define STEP6(v0, v1, v2, v3, v4, v5) \
-    STEP(v0);                         \
-    STEP(v1);                         \
-    STEP(v2);                         \
-    STEP(v3);                         \
-    STEP(v4);                         \
+#define STEP6(v0, v1, v2, v3, v4, v5)                                                              \
+    STEP(v0);                                                                                      \
+    STEP(v1);                                                                                      \
+    STEP(v2);                                                                                      \
+    STEP(v3);                                                                                      \
+    STEP(v4);                                                                                      \
     STEP(v5)
 
 /* Run `rounds` rounds of one multiply-add per chain; return the number of floating-point operations.
  * The accumulators are named, not an array: GCC 12 keeps an array that OPAQUE touches on the stack. */
 double run_fma(int64_t rounds)
 {
-    vec a = (vec){0} + (REAL)0.5, b = (vec){0} + (REAL)1; /* v tends to 2: no overflow, no denormals */
+    vec a = (vec){0} + (REAL)0.5,
+        b = (vec){0} + (REAL)1; /* v tends to 2: no overflow, no denormals */
     OPAQUE(a);
     OPAQUE(b);
-    vec a0 = b, a1 = b, a2 = b, a3 = b, a4 = b, a5 = b, b0 = b, b1 = b, b2 = b, b3 = b, b4 = b, b5 = b;
+    vec a0 = b, a1 = b, a2 = b, a3 = b, a4 = b, a5 = b, b0 = b, b1 = b, b2 = b, b3 = b, b4 = b,
+        b5 = b;
 #if CHAINS == 24
-    vec c0 = b, c1 = b, c2 = b, c3 = b, c4 = b, c5 = b, d0 = b, d1 = b, d2 = b, d3 = b, d4 = b, d5 = b;
+    vec c0 = b, c1 = b, c2 = b, c3 = b, c4 = b, c5 = b, d0 = b, d1 = b, d2 = b, d3 = b, d4 = b,
+        d5 = b;
 #endif
     for (int64_t r = 0; r < rounds; r++) {
         STEP6(a0, a1, a2, a3, a4, a5);
