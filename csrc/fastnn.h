@@ -105,7 +105,7 @@ fnn_status fnn_conv2d_backward_input(fnn_dtype dtype, const fnn_conv2d_backward_
 
 /* dw[o,kh,kw,c] = (accumulate ? dw : 0) + sum over pixels (n, oh, ow) of dy[n,oh,ow,o] *
  * x[n,h,w,c]. The pixels are cut in chunks by the shape alone; each chunk is one fma chain; chunks
- * add in order. */
+ * add in order. (One chunk alone is a chain that starts at dw.) */
 typedef struct fnn_conv2d_backward_weight_args {
     fnn_conv2d_shape shape;
     const void *dy, *x;

@@ -2,10 +2,6 @@
 
 #include "ops/math.h"
 
-/* Elements that pay for one more member: a pass over 64 Ki elements takes some 10 us where it is
- * memory and not arithmetic that limits it. */
-static const int64_t SIZE_PER_MEMBER = 65536;
-
 void activate(fnn_activation f, const real *x, real *y, int64_t n)
 {
     switch (f) {

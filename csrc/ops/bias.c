@@ -21,7 +21,7 @@ fnn_plan VARIANT(bias_backward_plan)(const void *args, int max_members)
     const fnn_bias_backward_args *a = args;
     const int64_t chunks = chunk_count(a);
     const int64_t size = saturating_mul(a->P, a->O);
-    return (fnn_plan){members_for(size, 65536, (int)min_i64(max_members, chunks)),
+    return (fnn_plan){members_for(size, SIZE_PER_MEMBER, (int)min_i64(max_members, chunks)),
                       (size_t)(chunks * strand_count(a->O) * a->O) * sizeof(real)};
 }
 

@@ -3,12 +3,6 @@
 #include "ops/reduce.h"
 #include "ops/window.h"
 
-static fnn_plan product_plan(int64_t M, int64_t N, int64_t K, int max_members)
-{
-    const int members = product_members(M, N, K, max_members);
-    return (fnn_plan){members, (size_t)members * product_workspace(M, N, K)};
-}
-
 /* ---- forward: Y (pixels x O) = patches(X) (pixels x K) @ W^T (K x O) ------------------------- */
 
 static inline int64_t filter_size(const fnn_conv2d_shape *s)
@@ -89,6 +83,9 @@ void VARIANT(conv2d_backward_input_run)(const void *args, const fnn_team *team)
  * enough in themselves, take few. */
 enum { CHUNK_PIXELS = 1024, MAX_CHUNKS = 64, CHUNKS_SIZE = 1 << 20 };
 
+/* Multiply-adds per member: twice those of a product, as there are the chunks to add. */
+static const int64_t WORK_PER_MEMBER = 400000;
+
 static int64_t chunk_count(const fnn_conv2d_shape *s)
 {
     const int64_t size = max_i64(1, s->O * filter_size(s));
@@ -133,7 +130,7 @@ fnn_plan VARIANT(conv2d_backward_weight_plan)(const void *args, int max_members)
     if (chunks == 1) return product_plan(Og, filter_size(s), window_count(s), max_members);
     const int64_t work =
         saturating_mul(saturating_mul(window_count(s), filter_size(s)), max_i64(Og, LANES));
-    const int members = members_for(work, 400000, (int)min_i64(max_members, chunks));
+    const int members = members_for(work, WORK_PER_MEMBER, (int)min_i64(max_members, chunks));
     const size_t partials = (size_t)(chunks * s->O * filter_size(s)) * sizeof(real);
     return (fnn_plan){members, (size_t)members * weight_block_workspace(s) + partials};
 }

@@ -3,8 +3,7 @@
 fnn_plan VARIANT(gemm_plan)(const void *args, int max_members)
 {
     const fnn_gemm_args *g = args;
-    const int members = product_members(g->M, g->N, g->K, max_members);
-    return (fnn_plan){members, (size_t)members * product_workspace(g->M, g->N, g->K)};
+    return product_plan(g->M, g->N, g->K, max_members);
 }
 
 void VARIANT(gemm_run)(const void *args, const fnn_team *team)

@@ -1,8 +1,6 @@
 /* The im2col matrix itself, for those who want to see it, and its adjoint. */
 #include "ops/window.h"
 
-static const int64_t SIZE_PER_MEMBER = 65536;
-
 static fnn_plan plan(const fnn_conv2d_shape *s, int64_t rows, int max_members)
 {
     const int64_t work = saturating_mul(saturating_mul(rows, s->KH * s->KW), s->C);

@@ -7,7 +7,7 @@ enum { CHUNK = 8192 };
 fnn_plan VARIANT(mse_plan)(const void *args, int max_members)
 {
     const fnn_mse_args *a = args;
-    return (fnn_plan){members_for(a->size, 65536, max_members),
+    return (fnn_plan){members_for(a->size, SIZE_PER_MEMBER, max_members),
                       (size_t)ceil_div(a->size, CHUNK) * sizeof(double)};
 }
 

@@ -46,11 +46,12 @@ size_t product_workspace(int64_t M, int64_t N, int64_t K)
     return (size_t)round_up(reals * (int64_t)sizeof(real), FNN_ALIGN);
 }
 
-int product_members(int64_t M, int64_t N, int64_t K, int max_members)
+fnn_plan product_plan(int64_t M, int64_t N, int64_t K, int max_members)
 {
     const int64_t work = saturating_mul(saturating_mul(M, round_up(N, LANES)), K);
     const int64_t tiles = saturating_mul(ceil_div(M, TILE_ROWS), ceil_div(N, TILE_COLS));
-    return members_for(work, WORK_PER_MEMBER, (int)min_i64(max_members, tiles));
+    const int members = members_for(work, WORK_PER_MEMBER, (int)min_i64(max_members, tiles));
+    return (fnn_plan){members, (size_t)members * product_workspace(M, N, K)};
 }
 
 static void pack_b(const source *b, int64_t k0, int64_t kc, int64_t n0, int64_t nc, real *to)
@@ -100,7 +101,7 @@ static inline __attribute__((always_inline)) void tile_of_rows(int64_t rows, con
 
 /* What one step of the K loop does to a block of the output. */
 typedef struct step {
-    int64_t k0, kc;
+    int64_t kc;
     bool first, last;
 } step;
 
@@ -171,7 +172,7 @@ void product_block(const product *p, range rows, range cols, void *workspace)
         int64_t k = 0;
         do { /* once even where K is 0 */
             const int64_t kc = min_i64(KC, p->K - k);
-            const step s = {.k0 = k, .kc = kc, .first = k == 0, .last = k + kc == p->K};
+            const step s = {.kc = kc, .first = k == 0, .last = k + kc == p->K};
             pack_b(&p->b, k, kc, n, nc, b);
             for (int64_t m = rows.begin; m < rows.end; m += MC) {
                 const int64_t mc = min_i64(MC, rows.end - m);

@@ -26,11 +26,11 @@ size_t product_workspace(int64_t M, int64_t N, int64_t K);
 #define product_block VARIANT(product_block)
 void product_block(const product *p, range rows, range cols, void *workspace);
 
-/* Members that the product pays for. */
-#define product_members VARIANT(product_members)
-int product_members(int64_t M, int64_t N, int64_t K, int max_members);
+/* Members that one product pays for, and their workspace. */
+#define product_plan VARIANT(product_plan)
+fnn_plan product_plan(int64_t M, int64_t N, int64_t K, int max_members);
 
-/* Computes the whole product with the team; needs size * product_workspace(M, N, K) bytes. */
+/* Computes the whole product with the team, as product_plan planned it. */
 #define product_run VARIANT(product_run)
 void product_run(const product *p, const fnn_team *team);
 

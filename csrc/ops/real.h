@@ -97,6 +97,9 @@ static inline range split(int64_t n, int64_t grain, int rank, int size)
                    min_i64(n, blocks * (rank + 1) / size * grain)};
 }
 
+/* Elements of a pass over memory that pay for one more member: some 10 us of work. */
+enum { SIZE_PER_MEMBER = 65536 };
+
 /* Members for `work` units when one more pays from `per_member` units each. */
 static inline int members_for(int64_t work, int64_t per_member, int max_members)
 {

@@ -2,8 +2,6 @@
  * The formulae are PyTorch's, with dampening 0. */
 #include "ops/real.h"
 
-static const int64_t SIZE_PER_MEMBER = 65536;
-
 fnn_plan VARIANT(sgd_step_plan)(const void *args, int max_members)
 {
     const fnn_sgd_step_args *a = args;

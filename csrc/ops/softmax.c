@@ -4,12 +4,11 @@
 #include "ops/math.h"
 #include "ops/reduce.h"
 
-/* Elements that pay for one more member: an exponential costs about ten times a copy. */
-static const int64_t SIZE_PER_MEMBER = 16384;
-
 static fnn_plan plan(int64_t N, int64_t C, size_t workspace, int max_members)
 {
-    return (fnn_plan){members_for(saturating_mul(N, C), SIZE_PER_MEMBER, max_members), workspace};
+    /* An exponential costs several times a copy. */
+    const int64_t per_member = SIZE_PER_MEMBER / 4;
+    return (fnn_plan){members_for(saturating_mul(N, C), per_member, max_members), workspace};
 }
 
 /* out = exp(x - max); returns its sum. Subtracting the maximum keeps every term in (0, 1]. A NaN

@@ -1,10 +1,10 @@
-/* Where windows meet pixels, along one axis. */
+/* Where windows meet pixels: for convolution, im2col and pooling. */
 #ifndef FNN_WINDOW_H
 #define FNN_WINDOW_H
 
 #include "ops/source.h"
 
-/* The window whose tap k is over pixel `at`, or -1 where none of `windows` is. */
+/* Along one axis, the window whose tap k is over pixel `at`, or -1 where none of `windows` is. */
 static inline int64_t window_of(int64_t at, int64_t stride, int64_t k, int64_t dilation,
                                 int64_t pad, int64_t windows)
 {
