@@ -35,26 +35,58 @@ typedef enum fnn_activation {
 /* for i < M, j < N:
  *     acc = beta * c[i,j]                        (0 when beta == 0: then c is not read)
  *     for k < K ascending: acc = fma(alpha * a[i,k], b[k,j], acc)
- *     out[i,j] = activation(acc + bias[j])       (bias may be NULL)
+ *     y = activation(acc + bias[i,j])            (bias may be NULL)
+ *     mask_out[i,j] = y != 0                     (mask_out may be NULL)
+ *     out[i,j] = mask[i,j] ? y : 0               (mask may be NULL)
  * Each line rounds once (the baseline x86-64 variant has no FMA: there the product rounds too).
  * `out` may be `c`; it overlaps nothing else. */
 typedef struct fnn_gemm_args {
     int64_t M, N, K;
     const void *a; /* (M, K): a[i * a_rs + k * a_cs] */
     int64_t a_rs, a_cs;
-    const void *b; /* (K, N) */
+    const void *b; /* (K, N); or what fnn_pack made of it, and the strides are not read */
     int64_t b_rs, b_cs;
+    bool b_packed;
     const void *c; /* (M, N) */
     int64_t c_rs, c_cs;
-    const void *bias; /* (N) or NULL */
-    int64_t bias_s;
-    void *out; /* (M, N) */
+    const void *bias; /* one per column (bias_rs = 0) or per row (bias_cs = 0), or NULL */
+    int64_t bias_rs, bias_cs;
+    const uint8_t *mask; /* (M, N), contiguous */
+    uint8_t *mask_out;   /* (M, N), contiguous */
+    void *out;           /* (M, N) */
     int64_t out_rs, out_cs;
     double alpha, beta;
     fnn_activation activation;
 } fnn_gemm_args;
 
 fnn_status fnn_gemm(fnn_dtype dtype, const fnn_gemm_args *args);
+
+/* A matrix laid out as products read it, for those that share it. */
+typedef struct fnn_pack_args {
+    int64_t K, N;
+    const void *b; /* (K, N): b[k * b_rs + j * b_cs] */
+    int64_t b_rs, b_cs;
+    void *packed; /* fnn_packed_size bytes, aligned to 64 */
+} fnn_pack_args;
+
+/* Valid in this process alone: the layout depends on the instruction set. */
+fnn_status fnn_pack(fnn_dtype dtype, const fnn_pack_args *args);
+size_t fnn_packed_size(fnn_dtype dtype, int64_t K, int64_t N);
+
+#define FNN_MAX_BATCH_DIMS 32
+
+/* For every index i of the batch, the product of (M, K) by (K, N) that `product` describes, its a, b and
+ * out moved by the sum of i[d] * a_strides[d] and so on. A stride of 0 uses one matrix again and again;
+ * out has none, and no two of its matrices overlap. */
+typedef struct fnn_matmul_args {
+    fnn_gemm_args product;
+    int dims;
+    int64_t shape[FNN_MAX_BATCH_DIMS];
+    int64_t a_strides[FNN_MAX_BATCH_DIMS], b_strides[FNN_MAX_BATCH_DIMS];
+    int64_t out_strides[FNN_MAX_BATCH_DIMS];
+} fnn_matmul_args;
+
+fnn_status fnn_matmul(fnn_dtype dtype, const fnn_matmul_args *args);
 
 /* for o < O: db[o] = (accumulate ? db[o] : 0) + sum over p < P of dy[p,o]
  * The sum over p is cut in chunks by P alone; each is summed in order, then the chunks are. */

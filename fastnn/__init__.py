@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from fastnn._core import (
+    PackedMatrix,
     __version__,
     avg_pool2d,
     avg_pool2d_backward,
@@ -25,9 +26,11 @@ from fastnn._core import (
     get_num_threads,
     im2col,
     linear,
+    matmul,
     max_pool2d,
     max_pool2d_backward,
     mse,
+    pack,
     relu,
     relu_backward,
     scaled_tanh,
@@ -65,6 +68,7 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "GradcheckError",
+    "PackedMatrix",
     "__version__",
     "avg_pool2d",
     "avg_pool2d_backward",
@@ -83,12 +87,14 @@ __all__ = [
     "init",
     "io",
     "linear",
+    "matmul",
     "max_pool2d",
     "max_pool2d_backward",
     "models",
     "mse",
     "nn",
     "optim",
+    "pack",
     "plots",
     "reference",
     "relu",

@@ -1,6 +1,6 @@
 """Types of the compiled kernels. Documentation: the docstrings of the module itself."""
 
-from typing import Any, Literal, TypeAlias, TypedDict, overload
+from typing import Any, Literal, TypeAlias, TypedDict, final, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,22 @@ Shape4: TypeAlias = tuple[int, int, int, int]
 __version__: str
 
 # Products
+@final
+class PackedMatrix:
+    @property
+    def shape(self) -> tuple[int, int]: ...
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+    @property
+    def nbytes(self) -> int: ...
+    @property
+    def trans_b(self) -> bool: ...
+
+def pack(w: Array, *, trans_b: bool = True) -> PackedMatrix: ...
+def matmul(a: Array, b: Array, *, out: Array | None = None) -> Array: ...
 def gemm(
     a: Array,
-    b: Array,
+    b: Array | PackedMatrix,
     *,
     trans_a: bool = False,
     trans_b: bool = False,
@@ -28,11 +41,13 @@ def gemm(
     c: Array | None = None,
     bias: Array | None = None,
     activation: Activation = None,
+    mask: NDArray[np.bool_] | None = None,
+    mask_out: NDArray[np.bool_] | None = None,
     out: Array | None = None,
 ) -> Array: ...
 def linear(
     x: Array,
-    w: Array,
+    w: Array | PackedMatrix,
     b: Array | None = None,
     *,
     activation: Activation = None,

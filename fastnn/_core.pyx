@@ -1,4 +1,4 @@
-# cython: language_level=3, binding=True, embedsignature=True, freethreading_compatible=True
+# cython: language_level=3, binding=True, embedsignature=True, embedsignature.format=clinic, freethreading_compatible=True
 # cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """The one door between Python and the kernels in csrc/.
 
@@ -15,6 +15,7 @@ the function says so.
 include "_core_api.pxi"
 include "_core_array.pxi"
 include "_core_gemm.pxi"
+include "_core_matmul.pxi"
 include "_core_conv.pxi"
 include "_core_im2col.pxi"
 include "_core_pool.pxi"

@@ -25,14 +25,31 @@ cdef extern from "fastnn.h" nogil:
         int64_t a_rs, a_cs
         const void *b
         int64_t b_rs, b_cs
+        bint b_packed
         const void *c
         int64_t c_rs, c_cs
         const void *bias
-        int64_t bias_s
+        int64_t bias_rs, bias_cs
+        const uint8_t *mask
+        uint8_t *mask_out
         void *out
         int64_t out_rs, out_cs
         double alpha, beta
         fnn_activation activation
+
+    ctypedef struct fnn_pack_args:
+        int64_t K, N
+        const void *b
+        int64_t b_rs, b_cs
+        void *packed
+
+    ctypedef struct fnn_matmul_args:
+        fnn_gemm_args product
+        int dims
+        int64_t *shape
+        int64_t *a_strides
+        int64_t *b_strides
+        int64_t *out_strides
 
     ctypedef struct fnn_bias_backward_args:
         int64_t P, O
@@ -134,6 +151,9 @@ cdef extern from "fastnn.h" nogil:
         bint nesterov
 
     fnn_status fnn_gemm(fnn_dtype, const fnn_gemm_args *)
+    fnn_status fnn_pack(fnn_dtype, const fnn_pack_args *)
+    size_t fnn_packed_size(fnn_dtype, int64_t, int64_t)
+    fnn_status fnn_matmul(fnn_dtype, const fnn_matmul_args *)
     fnn_status fnn_bias_backward(fnn_dtype, const fnn_bias_backward_args *)
     fnn_status fnn_conv2d_forward(fnn_dtype, const fnn_conv2d_forward_args *)
     fnn_status fnn_conv2d_backward_input(fnn_dtype, const fnn_conv2d_backward_input_args *)
@@ -153,6 +173,7 @@ cdef extern from "fastnn.h" nogil:
     fnn_status fnn_sgd_step(fnn_dtype, const fnn_sgd_step_args *)
 
     int FNN_MAX_THREADS
+    int FNN_MAX_BATCH_DIMS
     const char *fnn_initialize()
     const char *fnn_version()
     const char *fnn_compiler()

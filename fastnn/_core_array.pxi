@@ -16,12 +16,40 @@ cdef object np_ndarray = np.ndarray
 cdef object np_empty = np.empty
 cdef object np_float32 = np.dtype(np.float32)
 cdef object np_float64 = np.dtype(np.float64)
+cdef object np_bool = np.dtype(bool)
 cdef object np_uint8 = np.dtype(np.uint8)
 cdef object np_shares_memory = np.shares_memory
 cdef object np_ascontiguousarray = np.ascontiguousarray
 cdef object index = operator.index
 
 DEF MAX_DIMS = 64
+
+# The head of NumPy's array object, which has been the same in every NumPy since 1.7 and is public in its C
+# headers (PyArrayObject_fields). Reading it costs a few ns; the buffer protocol some 100 ns per array.
+# `probe_fields` compares the two when the module is loaded, and without a match nothing reads it.
+cdef extern from *:
+    """
+    typedef struct {
+        PyObject_HEAD
+        char *data;
+        int nd;
+        Py_ssize_t *dimensions, *strides;
+        PyObject *base, *descr;
+        int flags;
+    } fnn_ndarray;
+    enum { FNN_NDARRAY_ALIGNED = 0x100, FNN_NDARRAY_WRITEABLE = 0x400 };
+    """
+    ctypedef struct fnn_ndarray:
+        char *data
+        int nd
+        Py_ssize_t *dimensions
+        Py_ssize_t *strides
+        PyObject *descr
+        int flags
+    int FNN_NDARRAY_ALIGNED
+    int FNN_NDARRAY_WRITEABLE
+
+cdef bint fields_are_known = False
 
 
 cdef struct Array:
@@ -48,8 +76,42 @@ cdef int require_array(object array, const char *func, const char *name) except 
     return 0
 
 
+cdef bint load_fields(Array *view, object array) noexcept:
+    """Fill `view` from the fields of an array of exactly the usual kind; False: ask `load_buffer`."""
+    cdef fnn_ndarray *fields = <fnn_ndarray *><PyObject *>array
+    cdef int i
+    if fields.descr == <PyObject *>np_float32:
+        view.dtype = FNN_F32
+        view.itemsize = 4
+    elif fields.descr == <PyObject *>np_float64:
+        view.dtype = FNN_F64
+        view.itemsize = 8
+    else:
+        return False
+    if not fields.flags & FNN_NDARRAY_ALIGNED or fields.nd > MAX_DIMS:
+        return False
+    view.data = fields.data
+    view.ndim = fields.nd
+    view.readonly = not fields.flags & FNN_NDARRAY_WRITEABLE
+    view.size = 1
+    for i in range(fields.nd):
+        view.shape[i] = fields.dimensions[i]
+        view.strides[i] = fields.strides[i]
+        view.size *= view.shape[i]
+        if view.strides[i] & (view.itemsize - 1):
+            return False
+    return True
+
+
 cdef object load(Array *view, object array, const char *func, const char *name):
-    """Fill `view`; return the array it points into: `array`, or an aligned copy of it.
+    """Fill `view`; return the array it points into: `array`, or an aligned copy of it."""
+    if fields_are_known and type(array) is np_ndarray and load_fields(view, array):
+        return array
+    return load_buffer(view, array, func, name)
+
+
+cdef object load_buffer(Array *view, object array, const char *func, const char *name):
+    """`load` by the buffer protocol.
 
     The buffer is released at once: the caller holds the array, and NumPy does not move the data of
     an array that others hold.
@@ -82,8 +144,28 @@ cdef object load(Array *view, object array, const char *func, const char *name):
         raise wrong_dtype(array, func, name)
     # Misaligned, or strides that are no multiple of an element.
     copy = np.array(array, order="C", copy=True)
-    load(view, copy, func, name)
+    load_buffer(view, copy, func, name)
     return copy
+
+
+cdef bint probe_fields():
+    """Whether the fields of arrays say what the buffer protocol says."""
+    cdef Array fields, buffer
+    cdef int i
+    readonly = np.arange(24.0)
+    readonly.flags.writeable = False
+    for array in (np.zeros((3, 5, 2), np.float32)[::-1, 1::2], readonly, np.array(1.5), np.zeros((2, 0))):
+        load_buffer(&buffer, array, b"import", b"array")
+        if not load_fields(&fields, array) or not same_view(&fields, &buffer):
+            return False
+        if fields.dtype != buffer.dtype or fields.readonly != buffer.readonly:
+            return False
+        if fields.size != buffer.size or fields.itemsize != buffer.itemsize:
+            return False
+    return not load_fields(&fields, np.zeros(3, np.int64))
+
+
+fields_are_known = probe_fields()
 
 
 cdef object wrong_dtype(object array, const char *func, const char *name):
@@ -164,13 +246,18 @@ cdef object output(Array *view, object out, object shape, Array *like, const cha
     """
     if out is None:
         return allocate(view, shape, dtype_of(like), func)
+    load_output(view, out, like, func)
+    check_shape(view, shape, func, b"out")
+    return out
+
+
+cdef int load_output(Array *view, object out, Array *like, const char *func) except -1:
     if load(view, out, func, b"out") is not out:
         raise ValueError(f"{func.decode()}: out must be aligned")
     check_dtype(view, b"out", like, b"the input", func)
-    check_shape(view, shape, func, b"out")
     if view.readonly:
         raise ValueError(f"{func.decode()}: out is read-only")
-    return out
+    return 0
 
 
 cdef object direct(Array *view, object out, const char *func):

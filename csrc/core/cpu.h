@@ -4,6 +4,8 @@
 
 #include <stdbool.h>
 
+#include "core/op.h"
+
 /* The levels of this build, ascending; each needs all that the one before it needs. */
 typedef enum fnn_isa_level {
 #define FNN_ISA(name) FNN_ISA_##name,
@@ -16,6 +18,9 @@ bool fnn_cpu_supports(fnn_isa_level level);
 
 /* CPUs in this process's affinity mask; at least 1. */
 int fnn_cpu_affinity(void);
+
+/* The caches of this CPU; where the system does not say, those of a common one. */
+fnn_cache_sizes fnn_cpu_caches(void);
 
 /* The CPU that the calling thread runs on at this moment, or -1 where the system does not say. */
 int fnn_cpu_current(void);

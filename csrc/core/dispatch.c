@@ -34,6 +34,8 @@ static atomic_int num_threads;
 static char message[512];
 static const char *error;
 
+static fnn_cache_sizes caches;
+
 static _Thread_local int thread_limit;
 
 static void select_isa(void)
@@ -87,6 +89,7 @@ static void count_threads(void)
 static void initialize(void)
 {
     select_isa();
+    caches = fnn_cpu_caches();
     count_threads();
 }
 
@@ -100,6 +103,11 @@ const fnn_op *fnn_selected_op(fnn_op_id id, fnn_dtype dtype)
 {
     pthread_once(&once, initialize);
     return &levels[selected].ops[dtype][id];
+}
+
+const fnn_cache_sizes *fnn_caches(void)
+{
+    return &caches; /* whoever runs an op has come through fnn_selected_op */
 }
 
 const char *fnn_version(void)

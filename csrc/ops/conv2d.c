@@ -10,66 +10,75 @@ static inline int64_t filter_size(const fnn_conv2d_shape *s)
     return s->KH * s->KW * (s->C / s->groups);
 }
 
+static product forward_product(const fnn_conv2d_forward_args *f, int64_t group)
+{
+    const fnn_conv2d_shape *s = &f->shape;
+    const int64_t Og = s->O / s->groups, K = filter_size(s);
+    return (product){.M = window_count(s),
+                     .N = Og,
+                     .K = K,
+                     .a = input_patches(s, f->x, group),
+                     .b = strided_source((const real *)f->w + group * Og * K, 1, K),
+                     .alpha = 1,
+                     .bias = f->bias ? (const real *)f->bias + group * Og : NULL,
+                     .bias_cs = 1,
+                     .out = (real *)f->y + group * Og,
+                     .out_rs = s->O,
+                     .out_cs = 1,
+                     .activation = f->activation};
+}
+
 fnn_plan VARIANT(conv2d_forward_plan)(const void *args, int max_members)
 {
-    const fnn_conv2d_shape *s = &((const fnn_conv2d_forward_args *)args)->shape;
-    return product_plan(window_count(s), s->O / s->groups, filter_size(s), max_members);
+    const product p = forward_product(args, 0);
+    return product_plan(&p, max_members);
 }
 
 void VARIANT(conv2d_forward_run)(const void *args, const fnn_team *team)
 {
     const fnn_conv2d_forward_args *f = args;
-    const fnn_conv2d_shape *s = &f->shape;
-    const int64_t Og = s->O / s->groups, K = filter_size(s);
-    for (int64_t g = 0; g < s->groups; g++) {
-        const product p = {.M = window_count(s),
-                           .N = Og,
-                           .K = K,
-                           .a = input_patches(s, f->x, g),
-                           .b = strided_source((const real *)f->w + g * Og * K, 1, K),
-                           .alpha = 1,
-                           .bias = f->bias ? (const real *)f->bias + g * Og : NULL,
-                           .bias_s = 1,
-                           .out = (real *)f->y + g * Og,
-                           .out_rs = s->O,
-                           .out_cs = 1,
-                           .activation = f->activation};
+    for (int64_t g = 0; g < f->shape.groups; g++) {
+        const product p = forward_product(f, g);
         product_run(&p, team);
     }
 }
 
 /* ---- backward, input: dX (N*H*W x C) = patches(dY) (N*H*W x KH*KW*Og) @ W (KH*KW*Og x C) ----- */
 
+static product input_product(const fnn_conv2d_backward_input_args *i, int64_t group)
+{
+    const fnn_conv2d_shape *s = &i->shape;
+    const int64_t Cg = s->C / s->groups, Og = s->O / s->groups;
+    /* Row (tap, o) of the filter matrix is w[o, tap, :], the last tap first. */
+    const int64_t last = (s->KH * s->KW - 1) * Cg;
+    const source filters = {.base = (const real *)i->w + group * Og * filter_size(s) + last,
+                            .kind = STRIDED,
+                            .inner = Og,
+                            .outer_stride = -Cg,
+                            .row_stride = filter_size(s),
+                            .col_stride = 1};
+    return (product){.M = pixel_count(s),
+                     .N = Cg,
+                     .K = s->KH * s->KW * Og,
+                     .a = output_patches(s, i->dy, group),
+                     .b = filters,
+                     .alpha = 1,
+                     .out = (real *)i->dx + group * Cg,
+                     .out_rs = s->C,
+                     .out_cs = 1};
+}
+
 fnn_plan VARIANT(conv2d_backward_input_plan)(const void *args, int max_members)
 {
-    const fnn_conv2d_shape *s = &((const fnn_conv2d_backward_input_args *)args)->shape;
-    return product_plan(pixel_count(s), s->C / s->groups, s->KH * s->KW * (s->O / s->groups),
-                        max_members);
+    const product p = input_product(args, 0);
+    return product_plan(&p, max_members);
 }
 
 void VARIANT(conv2d_backward_input_run)(const void *args, const fnn_team *team)
 {
     const fnn_conv2d_backward_input_args *i = args;
-    const fnn_conv2d_shape *s = &i->shape;
-    const int64_t Cg = s->C / s->groups, Og = s->O / s->groups;
-    for (int64_t g = 0; g < s->groups; g++) {
-        /* Row (tap, o) of the filter matrix is w[o, tap, :], the last tap first. */
-        const int64_t last = (s->KH * s->KW - 1) * Cg;
-        const source filters = {.base = (const real *)i->w + g * Og * filter_size(s) + last,
-                                .kind = STRIDED,
-                                .inner = Og,
-                                .outer_stride = -Cg,
-                                .row_stride = filter_size(s),
-                                .col_stride = 1};
-        const product p = {.M = pixel_count(s),
-                           .N = Cg,
-                           .K = s->KH * s->KW * Og,
-                           .a = output_patches(s, i->dy, g),
-                           .b = filters,
-                           .alpha = 1,
-                           .out = (real *)i->dx + g * Cg,
-                           .out_rs = s->C,
-                           .out_cs = 1};
+    for (int64_t g = 0; g < i->shape.groups; g++) {
+        const product p = input_product(i, g);
         product_run(&p, team);
     }
 }
@@ -118,21 +127,19 @@ static product weight_product(const fnn_conv2d_backward_weight_args *w, int64_t 
     return p;
 }
 
-static inline size_t weight_block_workspace(const fnn_conv2d_shape *s)
-{
-    return product_workspace(s->O / s->groups, filter_size(s), window_count(s));
-}
-
 fnn_plan VARIANT(conv2d_backward_weight_plan)(const void *args, int max_members)
 {
-    const fnn_conv2d_shape *s = &((const fnn_conv2d_backward_weight_args *)args)->shape;
+    const fnn_conv2d_backward_weight_args *w = args;
+    const fnn_conv2d_shape *s = &w->shape;
     const int64_t Og = s->O / s->groups, chunks = chunk_count(s);
-    if (chunks == 1) return product_plan(Og, filter_size(s), window_count(s), max_members);
+    const product whole = weight_product(w, 0, (range){0, window_count(s)}, w->dw, false);
+    if (chunks == 1) return product_plan(&whole, max_members);
     const int64_t work =
         saturating_mul(saturating_mul(window_count(s), filter_size(s)), max_i64(Og, LANES));
     const int members = members_for(work, WORK_PER_MEMBER, (int)min_i64(max_members, chunks));
     const size_t partials = (size_t)(chunks * s->O * filter_size(s)) * sizeof(real);
-    return (fnn_plan){members, (size_t)members * weight_block_workspace(s) + partials};
+    const blocking b = product_blocking(&whole);
+    return (fnn_plan){members, (size_t)members * product_workspace(&whole, &b) + partials};
 }
 
 void VARIANT(conv2d_backward_weight_run)(const void *args, const fnn_team *team)
@@ -140,15 +147,18 @@ void VARIANT(conv2d_backward_weight_run)(const void *args, const fnn_team *team)
     const fnn_conv2d_backward_weight_args *w = args;
     const fnn_conv2d_shape *s = &w->shape;
     const int64_t chunks = chunk_count(s), P = window_count(s);
+    const product whole = weight_product(w, 0, (range){0, P}, w->dw, w->accumulate);
     if (chunks == 1) {
-        for (int64_t g = 0; g < s->groups; g++) {
+        product_run(&whole, team);
+        for (int64_t g = 1; g < s->groups; g++) {
             const product p = weight_product(w, g, (range){0, P}, w->dw, w->accumulate);
             product_run(&p, team);
         }
         return;
     }
     const int64_t size = s->O * filter_size(s);
-    const size_t block = weight_block_workspace(s);
+    const blocking b = product_blocking(&whole);
+    const size_t block = product_workspace(&whole, &b);
     char *mine = (char *)team->workspace + (size_t)team->rank * block;
     real *partials = (real *)((char *)team->workspace + (size_t)team->size * block);
     const range own = split(chunks, 1, team->rank, team->size);
@@ -156,7 +166,7 @@ void VARIANT(conv2d_backward_weight_run)(const void *args, const fnn_team *team)
         for (int64_t g = 0; g < s->groups; g++) {
             const range chunk = {P * i / chunks, P * (i + 1) / chunks};
             const product p = weight_product(w, g, chunk, partials + i * size, false);
-            product_block(&p, (range){0, p.M}, (range){0, p.N}, mine);
+            product_block(&p, &b, (range){0, p.M}, (range){0, p.N}, mine);
         }
     fnn_team_barrier(team);
     const range columns = split(size, LANES, team->rank, team->size);

@@ -1,24 +1,21 @@
-/* Five loops around the register tile (Goto and van de Geijn 2008; Van Zee and van de Geijn 2015):
+/* Loops around the register tile, in the order of Goto and van de Geijn 2008 with the roles of the caches
+ * exchanged:
  *
- *     for each NC columns of the output
- *         for each KC of K               pack B (KC x NC) into panels of TILE_COLS columns
- *             for each MC rows           pack A (MC x KC)
- *                 for each panel of B    a panel stays in L1
- *                     for each tile of A
+ *     for each MC rows of the output
+ *         for each KC of K                   pack A (MC x KC), tile by tile
+ *             for each NC columns            pack B (KC x NC), panel by panel: it stays in L2
+ *                 for each tile of rows      its part of A stays in L1
+ *                     for each panel of B
  *
- * A later block of K goes on from what the earlier ones left in the output, so an output is one
- * chain of fma however it is blocked. Packing pads with zeros to whole vectors of columns; a tile
- * that sticks out of the output, or whose columns are not contiguous, goes through a scratch tile.
- */
+ * so that B streams by in order of its addresses and the output is written along its rows. (A panel of B
+ * in L1 and a block of A streaming from L2 is 2 to 20 % slower, the more the busier the other hardware
+ * thread of the core: bench/gemm_tuning.md.) Either packing is left out where tiles read the operand in
+ * place (blocking.c). A later block of K goes on from what the earlier ones left in the output, so an
+ * output is one chain of fma however it is blocked. */
 #include "ops/product.h"
 
 #include "ops/activation.h"
-#include "ops/tile.h"
-
-/* A block of A, MC x LDA, takes a fifth of a 1 MB L2, one of B, KC x NC, most of the rest.
- * bench/bench_gemm.py at 1024^3 and 2048^3, f32 on AVX-512 (Zen 4, one thread): an NC of 64 tiles,
- * in L3, costs 5 to 25 %, one of 16 tiles 5 %. */
-enum { MC = 16 * TILE_ROWS, NC = 24 * TILE_COLS };
+#include "ops/panels.h"
 
 /* Multiply-adds that pay for one more member: waking a sleeping worker costs some 10 us. */
 static const int64_t WORK_PER_MEMBER = 200000;
@@ -28,160 +25,266 @@ static inline int64_t round_up(int64_t n, int64_t multiple)
     return ceil_div(n, multiple) * multiple;
 }
 
-static inline int64_t packed_a_size(int64_t M)
+/* ---- workspace ------------------------------------------------------------------------------- */
+
+static inline int64_t packed_a_size(const product *p, const blocking *s)
 {
-    return min_i64(M, MC) * LDA;
+    if (s->a == A_IN_PLACE) return 0;
+    const int64_t tiles = ceil_div(min_i64(p->M, s->MC), TILE_ROWS);
+    return round_up(s->a == A_PACKED ? tiles * packed_rows_size(s->KC) : TILE_ROWS * LDA,
+                    FNN_ALIGN);
 }
 
-static inline int64_t packed_b_size(int64_t N, int64_t K)
+static inline int64_t packed_b_size(const product *p, const blocking *s)
 {
-    return min_i64(round_up(N, LANES), NC) * min_i64(K, KC);
+    if (s->b != B_PACKED || p->packed_b) return 0;
+    return min_i64(round_up(p->N, TILE_COLS), s->NC) * s->KC;
 }
 
-size_t product_workspace(int64_t M, int64_t N, int64_t K)
+size_t product_workspace(const product *p, const blocking *s)
 {
-    /* A, B, and the bias padded to whole tiles. */
-    const int64_t reals = round_up(packed_a_size(M), FNN_ALIGN) + packed_b_size(N, K) +
-                          round_up(min_i64(N, NC), TILE_COLS);
+    const int64_t reals = packed_a_size(p, s) + packed_b_size(p, s);
     return (size_t)round_up(reals * (int64_t)sizeof(real), FNN_ALIGN);
 }
 
-fnn_plan product_plan(int64_t M, int64_t N, int64_t K, int max_members)
-{
-    const int64_t work = saturating_mul(saturating_mul(M, round_up(N, LANES)), K);
-    const int64_t tiles = saturating_mul(ceil_div(M, TILE_ROWS), ceil_div(N, TILE_COLS));
-    const int members = members_for(work, WORK_PER_MEMBER, (int)min_i64(max_members, tiles));
-    return (fnn_plan){members, (size_t)members * product_workspace(M, N, K)};
-}
+/* ---- tiles ----------------------------------------------------------------------------------- */
 
-static void pack_b(const source *b, int64_t k0, int64_t kc, int64_t n0, int64_t nc, real *to)
-{
-    for (int64_t j = 0; j < nc; j += TILE_COLS) {
-        const int64_t cols = min_i64(TILE_COLS, nc - j);
-        const int64_t width = round_up(cols, LANES);
-        if (cols < width)
-            for (int64_t k = 0; k < kc; k++)
-                for (int64_t e = cols; e < width; e++) to[k * width + e] = 0;
-        source_copy(b, k0, kc, n0 + j, cols, to, width);
-        to += kc * width;
-    }
-}
-
-static void pack_a(const product *p, int64_t m0, int64_t mc, int64_t k0, int64_t kc, real *to)
-{
-    source_copy(&p->a, m0, mc, k0, kc, to, LDA);
-    if (p->alpha == 1) return;
-    for (int64_t i = 0; i < mc; i++)
-        for (int64_t k = 0; k < kc; k++) to[i * LDA + k] *= p->alpha;
-}
-
-/* The tile of each height: the switch makes `rows` a constant. */
-static inline __attribute__((always_inline)) void tile_of_rows(int64_t rows, const int vecs,
-                                                               int64_t kc, const real *a,
-                                                               const real *b, const real *bias,
-                                                               bool load, real *c, int64_t ldc)
-{
-    switch (rows) {
-#define CASE(r)                                                                                    \
-    case r:                                                                                        \
-        tile(r, vecs, kc, a, b, bias, load, c, ldc);                                               \
-        break;
-        CASE(1)
-        CASE(2)
-        CASE(3)
-        CASE(4)
-        CASE(5)
-        CASE(6)
-#if REGISTERS == 32
-        CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)
-#endif
-#undef CASE
-    }
-}
-
-/* What one step of the K loop does to a block of the output. */
+/* What the loops have arrived at. */
 typedef struct step {
-    int64_t kc;
-    bool first, last;
+    const product *p;
+    const blocking *blocking;
+    real *rows, *panels; /* packed */
+    int64_t n, nc, k, kc;
+    bool first, last; /* of the blocks of K */
 } step;
 
-/* One tile of the output, at row m and column n. */
-static void compute_tile(const product *p, const step *s, int64_t m, int64_t rows, int64_t n,
-                         int64_t cols, const real *a, const real *b, const real *bias)
+/* What of the epilogue is done on stored numbers, while they are in L1. */
+static void finish_stored(const product *p, int64_t m, int64_t rows, int64_t n, int64_t cols,
+                          real *out, int64_t out_rs)
 {
+    for (int64_t i = 0; i < rows; i++, out += out_rs) {
+        if (p->activation > FNN_RELU) activate(p->activation, out, out, cols);
+        if (p->mask_out) {
+            uint8_t *to = p->mask_out + (m + i) * p->mask_out_rs + n;
+            for (int64_t j = 0; j < cols; j++) to[j] = out[j] != 0;
+        }
+        if (p->mask) {
+            const uint8_t *mask = p->mask + (m + i) * p->mask_rs + n;
+            for (int64_t j = 0; j < cols; j++) out[j] = mask[j] ? out[j] : 0;
+        }
+    }
+}
+
+/* Where tiles that begin at row m and column n start from, what they do last and where they store it, the
+ * columns of all of these being contiguous. */
+static void find_outputs(const step *s, tile_args *t, int64_t m, int64_t n)
+{
+    const product *p = s->p;
+    t->out = p->out + m * p->out_rs + n;
+    t->out_rs = p->out_rs;
+    t->factor = 1;
+    t->start = s->first ? NULL : t->out;
+    t->start_rs = p->out_rs;
+    if (s->first && p->beta != 0) {
+        t->factor = p->beta;
+        t->start = p->c + m * p->c_rs + n;
+        t->start_rs = p->c_rs;
+    }
+    t->finish = (finish){.relu = s->last && p->activation == FNN_RELU};
+    if (s->last && p->bias) {
+        t->finish.bias = p->bias + m * p->bias_rs + n * p->bias_cs;
+        t->finish.bias_rs = p->bias_rs;
+        t->finish.bias_cs = p->bias_cs;
+    }
+    t->finish.any = t->finish.relu || t->finish.bias;
+}
+
+/* t->count tiles at row m and column n, each rows x cols. */
+static void compute_direct(const step *s, tile_args *t, tile_kind kind, int64_t m, int64_t rows,
+                           int64_t n, int64_t cols)
+{
+    const product *p = s->p;
+    find_outputs(s, t, m, n);
+    const int vecs = (int)ceil_div(cols, LANES);
+    const int64_t rest = cols - (vecs - 1) * LANES;
+    if (rest != t->last.n) t->last = first_lanes(rest);
+    run_tiles((int)rows, vecs, rest < LANES, kind, t);
+    if (s->last && (p->activation > FNN_RELU || p->mask || p->mask_out))
+        finish_stored(p, m, rows, n, cols * t->count, t->out, t->out_rs);
+}
+
+/* The same where columns of the output, of c or of the bias are not contiguous: by way of a scratch tile. */
+static void compute_scattered(const step *s, tile_args *t, tile_kind kind, int64_t m, int64_t rows,
+                              int64_t n, int64_t cols)
+{
+    const product *p = s->p;
+    real scratch[TILE_ROWS * MAX_COLS], bias[MAX_COLS];
     real *out = p->out + m * p->out_rs + n * p->out_cs;
-    const bool load = !s->first || p->beta != 0;
-    const int64_t width = round_up(cols, LANES);
-    const bool from_c = s->first && p->beta != 0;
-    real scratch[TILE_ROWS * TILE_COLS];
-    const bool direct = cols == width && p->out_cs == 1 && !from_c;
-    real *c = direct ? out : scratch;
-    const int64_t ldc = direct ? p->out_rs : width;
-
-    if (!direct && load) {
-        for (int64_t i = 0; i < rows; i++)
-            for (int64_t j = 0; j < cols; j++)
-                scratch[i * width + j] = from_c
-                                             ? p->beta * p->c[(m + i) * p->c_rs + (n + j) * p->c_cs]
-                                             : out[i * p->out_rs + j * p->out_cs];
-        for (int64_t i = 0; i < rows; i++)
-            for (int64_t j = cols; j < width; j++) scratch[i * width + j] = 0;
+    const real *start = out;
+    int64_t rs = p->out_rs, cs = p->out_cs;
+    if (s->first && p->beta != 0) {
+        start = p->c + m * p->c_rs + n * p->c_cs;
+        rs = p->c_rs;
+        cs = p->c_cs;
     }
-    if (!s->last) bias = NULL;
-    if (width == LANES) tile_of_rows(rows, 1, s->kc, a, b, bias, load, c, ldc);
-    else tile_of_rows(rows, 2, s->kc, a, b, bias, load, c, ldc);
-
-    if (s->last && p->activation != FNN_IDENTITY)
-        for (int64_t i = 0; i < rows; i++) activate(p->activation, c + i * ldc, c + i * ldc, cols);
-    if (!direct)
+    if (!s->first || p->beta != 0)
         for (int64_t i = 0; i < rows; i++)
-            for (int64_t j = 0; j < cols; j++)
-                out[i * p->out_rs + j * p->out_cs] = scratch[i * width + j];
+            for (int64_t j = 0; j < cols; j++) scratch[i * cols + j] = start[i * rs + j * cs];
+
+    product small = *p; /* whose output is the scratch tile */
+    small.out = scratch;
+    small.out_rs = cols;
+    small.c = scratch;
+    small.c_rs = cols;
+    if (p->mask) small.mask = p->mask + m * p->mask_rs + n;
+    if (p->mask_out) small.mask_out = p->mask_out + m * p->mask_out_rs + n;
+    if (p->bias) {
+        small.bias = p->bias + m * p->bias_rs + n * p->bias_cs;
+        if (p->bias_cs != 0) {
+            for (int64_t j = 0; j < cols; j++) bias[j] = small.bias[j * p->bias_cs];
+            small.bias = bias;
+            small.bias_cs = 1;
+        }
+    }
+    step on_small = *s;
+    on_small.p = &small;
+    compute_direct(&on_small, t, kind, 0, rows, 0, cols);
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < cols; j++) out[i * p->out_rs + j * p->out_cs] = scratch[i * cols + j];
 }
 
-/* Every tile of mc rows (packed in a) times nc columns (packed in b). */
-static void compute_tiles(const product *p, const step *s, int64_t m0, int64_t mc, int64_t n0,
-                          int64_t nc, const real *a, const real *b, const real *bias)
+static bool is_scattered(const product *p)
 {
-    /* 16 rows are 8 + 8, not 12 + 4. */
-    const int64_t heights = ceil_div(mc, TILE_ROWS);
-    for (int64_t j = 0; j < nc; j += TILE_COLS) {
-        const int64_t cols = min_i64(TILE_COLS, nc - j);
-        for (int64_t t = 0; t < heights; t++) {
-            const range r = {mc * t / heights, mc * (t + 1) / heights};
-            compute_tile(p, s, m0 + r.begin, r.end - r.begin, n0 + j, cols, a + r.begin * LDA, b,
-                         bias ? bias + j : NULL);
-        }
-        b += s->kc * round_up(cols, LANES);
-    }
+    return p->out_cs != 1 || (p->beta != 0 && p->c_cs != 1) ||
+           (p->bias && p->bias_cs != 0 && p->bias_cs != 1);
 }
 
-void product_block(const product *p, range rows, range cols, void *workspace)
+/* `count` tiles, each rows x cols, the first at row m and column s->n + j; t has the rows. */
+static void compute_tiles(const step *s, tile_args *t, tile_kind kind, int64_t m, int64_t rows,
+                          int64_t j, int64_t cols, int64_t count)
 {
-    real *a = workspace;
-    real *b = a + round_up(packed_a_size(rows.end - rows.begin), FNN_ALIGN);
-    real *padded_bias = b + packed_b_size(cols.end - cols.begin, p->K);
-    for (int64_t n = cols.begin; n < cols.end; n += NC) {
-        const int64_t nc = min_i64(NC, cols.end - n);
-        real *bias = NULL;
-        if (p->bias) {
-            bias = padded_bias;
-            for (int64_t j = 0; j < nc; j++) bias[j] = p->bias[(n + j) * p->bias_s];
-            for (int64_t j = nc; j < round_up(nc, LANES); j++) bias[j] = 0;
-        }
-        int64_t k = 0;
+    const product *p = s->p;
+    const source *b = &p->b;
+    const int64_t n = s->n + j;
+    if (count == 0) return;
+    if (s->blocking->b == B_PACKED) {
+        t->b = p->packed_b ? p->packed_b + s->k * round_up(p->N, TILE_COLS) + n * s->kc
+                           : s->panels + j * s->kc;
+        t->b_rs = round_up(cols, LANES);
+        t->b_step = cols * s->kc;
+    } else {
+        t->b = b->base + (b->row_offset + s->k) * b->row_stride + n * b->col_stride;
+        t->b_rs = b->row_stride;
+        t->b_cs = b->col_stride;
+        t->b_step = cols * b->col_stride;
+    }
+    t->count = count;
+    if (!is_scattered(p)) {
+        compute_direct(s, t, kind, m, rows, n, cols);
+        return;
+    }
+    t->count = 1;
+    for (int64_t i = 0; i < count; i++, t->b += t->b_step)
+        compute_scattered(s, t, kind, m, rows, n + i * cols, cols);
+}
+
+/* Where the tile of rows [m, m + rows) finds its a, `packed` if it is. */
+static tile_args find_rows(const step *s, int64_t m, int64_t rows, const real *packed)
+{
+    const source *a = &s->p->a;
+    tile_args t = {.kc = s->kc};
+    t.last = first_lanes(LANES);
+    switch (s->blocking->a) {
+    case A_PACKED:
+        t.a = packed;
+        break;
+    case A_COPIED:
+        source_copy(a, m, rows, s->k, s->kc, s->rows, LDA);
+        t.a = s->rows;
+        t.a_rs = LDA;
+        t.a_cs = 1;
+        break;
+    case A_IN_PLACE:
+        t.a = a->base + (a->row_offset + m) * a->row_stride + s->k * a->col_stride;
+        t.a_rs = a->row_stride;
+        t.a_cs = a->col_stride;
+        break;
+    }
+    return t;
+}
+
+/* Rows [m, m + rows) of the output, at most TILE_ROWS; `wide` columns make the widest tile. */
+static void compute_rows(const step *s, int64_t m, int64_t rows, int64_t wide, const real *packed)
+{
+    tile_args t = find_rows(s, m, rows, packed);
+    tile_kind kind = s->blocking->a == A_PACKED ? PACKED : t.a_cs == 1 ? A_ROWS : A_COLUMNS;
+    int64_t narrow = TILE_COLS;
+    if (s->blocking->b == B_BY_COLUMNS) {
+        kind = TRANSPOSED;
+        narrow = LANES;
+    }
+    const int64_t whole = s->nc / wide * wide, rest = s->nc - whole;
+    compute_tiles(s, &t, kind, m, rows, 0, wide, s->nc / wide);
+    compute_tiles(s, &t, kind, m, rows, whole, narrow, rest / narrow);
+    compute_tiles(s, &t, kind, m, rows, s->nc - rest % narrow, rest % narrow, rest % narrow > 0);
+}
+
+/* Columns [s->n, s->n + s->nc) and one block of K, for the rows from m on. */
+static void compute_step(const step *s, int64_t m, const tiling *cut)
+{
+    const product *p = s->p;
+    const blocking *blocking = s->blocking;
+    if (blocking->b == B_PACKED && !p->packed_b)
+        pack_columns(&p->b, s->k, s->kc, s->n, s->nc, s->panels);
+    int64_t wide = TILE_COLS;
+    if (blocking->b == B_BY_COLUMNS) wide = TRANSPOSED_VECS * LANES;
+    else if (blocking->b == B_BY_ROWS) wide = WIDEST(tile_height(cut, 0)) * LANES;
+    for (int64_t i = 0; i < cut->tiles; i++)
+        compute_rows(s, m + tile_begin(cut, i), tile_height(cut, i), wide,
+                     s->rows + i * packed_rows_size(s->kc));
+}
+
+void product_block(const product *p, const blocking *blocking, range rows, range cols,
+                   void *workspace)
+{
+    step s = {.p = p, .blocking = blocking, .rows = workspace};
+    s.panels = s.rows + packed_a_size(p, blocking);
+    for (int64_t m = rows.begin; m < rows.end; m += blocking->MC) {
+        const tiling cut = cut_rows(min_i64(blocking->MC, rows.end - m));
+        s.k = 0;
         do { /* once even where K is 0 */
-            const int64_t kc = min_i64(KC, p->K - k);
-            const step s = {.kc = kc, .first = k == 0, .last = k + kc == p->K};
-            pack_b(&p->b, k, kc, n, nc, b);
-            for (int64_t m = rows.begin; m < rows.end; m += MC) {
-                const int64_t mc = min_i64(MC, rows.end - m);
-                pack_a(p, m, mc, k, kc, a);
-                compute_tiles(p, &s, m, mc, n, nc, a, b, bias);
+            s.kc = min_i64(blocking->KC, p->K - s.k);
+            s.first = s.k == 0;
+            s.last = s.k + s.kc == p->K;
+            if (blocking->a == A_PACKED)
+                pack_rows(&p->a, m, &cut, s.k, s.kc, p->alpha, s.rows);
+            for (s.n = cols.begin; s.n < cols.end; s.n += s.nc) {
+                s.nc = min_i64(blocking->NC, cols.end - s.n);
+                compute_step(&s, m, &cut);
             }
-            k += kc;
-        } while (k < p->K);
+            s.k += s.kc;
+        } while (s.k < p->K);
     }
+}
+
+/* ---- the team -------------------------------------------------------------------------------- */
+
+int64_t product_work(const product *p)
+{
+    return saturating_mul(saturating_mul(p->M, round_up(p->N, LANES)), p->K);
+}
+
+int product_members(int64_t work, int max_members)
+{
+    return members_for(work, WORK_PER_MEMBER, max_members);
+}
+
+fnn_plan product_plan(const product *p, int max_members)
+{
+    const int64_t tiles = saturating_mul(ceil_div(p->M, TILE_ROWS), ceil_div(p->N, TILE_COLS));
+    const int members = product_members(product_work(p), (int)min_i64(max_members, tiles));
+    const blocking s = product_blocking(p);
+    return (fnn_plan){members, (size_t)members * product_workspace(p, &s)};
 }
 
 /* Members form a grid over the output. Of the grids with that many members, the one whose parts
@@ -206,9 +309,25 @@ static int grid_rows(int64_t M, int64_t N, int size)
 
 void product_run(const product *p, const fnn_team *team)
 {
+    const blocking s = product_blocking(p);
+    if (team->size == 1) {
+        product_block(p, &s, (range){0, p->M}, (range){0, p->N}, team->workspace);
+        return;
+    }
     const int down = grid_rows(p->M, p->N, team->size), across = team->size / down;
     const range rows = split(p->M, TILE_ROWS, team->rank / across, down);
     const range cols = split(p->N, TILE_COLS, team->rank % across, across);
-    char *mine = (char *)team->workspace + (size_t)team->rank * product_workspace(p->M, p->N, p->K);
-    product_block(p, rows, cols, mine);
+    char *mine = (char *)team->workspace + (size_t)team->rank * product_workspace(p, &s);
+    product_block(p, &s, rows, cols, mine);
+}
+
+void product_pack(const source *b, int64_t K, int64_t N, range cols, real *to)
+{
+    const product p = {.M = 1, .N = N, .K = K, .packed_b = to};
+    const int64_t KC = product_blocking(&p).KC;
+    for (int64_t k = 0; k < K; k += KC) {
+        const int64_t kc = min_i64(KC, K - k);
+        pack_columns(b, k, kc, cols.begin, cols.end - cols.begin,
+                     to + k * round_up(N, TILE_COLS) + cols.begin * kc);
+    }
 }

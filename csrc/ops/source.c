@@ -1,9 +1,9 @@
 #include "ops/source.h"
 
+#include "ops/vector.h"
+
 /* Runs are often shorter than a call of memcpy is worth: whole vectors, the last one overlapping
  * the one before; 16 bytes at a time where a vector is too long. */
-typedef real quad __attribute__((vector_size(16), aligned(sizeof(real)), may_alias));
-enum { QUAD = 16 / sizeof(real) };
 
 static inline void copy_run(const real *restrict from, int64_t n, real *restrict to)
 {
@@ -18,17 +18,25 @@ static inline void copy_run(const real *restrict from, int64_t n, real *restrict
     }
 }
 
-/* Copies go by small blocks whose rows are read along memory and written across: both sides of a
- * block stay in L1. */
-enum { BLOCK = 16 };
-
+/* By vectors of columns, which are contiguous: QUAD rows at a time. The last vector and the last QUAD
+ * overlap those before. */
 static void copy_transposed(const real *restrict from, int64_t col_stride, int64_t rows,
                             int64_t cols, real *restrict to, int64_t ld)
 {
-    for (int64_t i0 = 0; i0 < rows; i0 += BLOCK) {
-        const int64_t n = min_i64(BLOCK, rows - i0);
-        for (int64_t j = 0; j < cols; j++)
-            for (int64_t i = 0; i < n; i++) to[(i0 + i) * ld + j] = from[j * col_stride + i0 + i];
+    if (rows < QUAD || cols < LANES) {
+        for (int64_t i = 0; i < rows; i++)
+            for (int64_t j = 0; j < cols; j++) to[i * ld + j] = from[j * col_stride + i];
+        return;
+    }
+    for (int64_t j = 0; j < cols; j += LANES) {
+        j = min_i64(j, cols - LANES);
+        for (int64_t i = 0; i < rows; i += QUAD) {
+            i = min_i64(i, rows - QUAD);
+            vec t[QUAD];
+            load_transposed(from + j * col_stride + i, col_stride, t);
+#pragma GCC unroll 4
+            for (int q = 0; q < QUAD; q++) *(vec *)(to + (i + q) * ld + j) = t[q];
+        }
     }
 }
 

@@ -37,6 +37,12 @@ static inline source strided_source(const real *base, int64_t row_stride, int64_
                     .col_stride = col_stride};
 }
 
+/* One that is read by two strides. */
+static inline bool source_is_matrix(const source *s)
+{
+    return s->kind == STRIDED && s->inner == INT64_MAX;
+}
+
 /* for i < rows, j < cols: to[i*ld + j] = source[row + i, col + j] */
 #define source_copy VARIANT(source_copy)
 void source_copy(const source *from, int64_t row, int64_t rows, int64_t col, int64_t cols,

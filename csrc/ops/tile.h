@@ -2,53 +2,251 @@
 #ifndef FNN_TILE_H
 #define FNN_TILE_H
 
-#include "ops/real.h"
+#include "ops/vector.h"
 
-/* 2 vectors wide; as many rows as leave registers for 2 vectors of b and a broadcast:
- * 12x32 f32 on AVX-512, 6x16 on AVX2, 12x8 on NEON, 6x8 on SSE2. */
+/* The tile of packed panels is 2 vectors wide, of as many rows as leave registers for 2 vectors of b and
+ * a broadcast: 12x32 f32 on AVX-512, 6x16 on AVX2, 12x8 on NEON, 6x8 on SSE2. */
 enum { TILE_ROWS = REGISTERS == 32 ? 12 : 6, TILE_VECS = 2, TILE_COLS = TILE_VECS * LANES };
 
-/* A block of A is packed row by row with this fixed leading dimension: rows are copied, not
- * transposed, and the compiler addresses every row of a tile by a constant offset from one pointer.
- * KC + LANES, so that the rows of a tile start in different cache sets. */
-enum { KC = 256, LDA = KC + LANES };
+/* Where b is read in place, a low tile is wider, up to this, so that as many sums are under way: one takes
+ * 4 cycles. */
+enum { MAX_VECS = 8, MAX_COLS = MAX_VECS * LANES };
 
-/* c[r,j] = (load ? c[r,j] : 0), then one fma per k ascending, then + bias[j] where bias is not
- * NULL. `rows` and `vecs` are constants at every call, so the loops unroll and acc lives in
- * registers.
- *
- * a: rows x kc, leading dimension LDA.  b: kc x (vecs * LANES), dense.  bias: vecs * LANES.
- * c: rows x (vecs * LANES), leading dimension ldc, columns contiguous. */
-static inline __attribute__((always_inline)) void
-tile(const int rows, const int vecs, int64_t kc, const real *restrict a, const real *restrict b,
-     const real *restrict bias, bool load, real *restrict c, int64_t ldc)
+#define WIDEST(rows)                                                                               \
+    (TILE_ROWS * TILE_VECS / (rows) < MAX_VECS ? TILE_ROWS * TILE_VECS / (rows) : MAX_VECS)
+
+/* Tiles that transpose b on its way into registers: up to so many rows, so many vectors. */
+enum { TRANSPOSED_ROWS = 4, TRANSPOSED_VECS = 4 };
+
+/* The most of K that a tile takes at once: its rows of a are 12 KB, for a 32 KB L1. Image patches are
+ * copied row by row to distance LDA, so that the rows of a tile start in different sets of the cache. */
+enum { KC_MAX = 12288 / (TILE_ROWS * (int)sizeof(real)), LDA = KC_MAX + LANES };
+
+/* What happens to finished sums before they are stored. */
+typedef struct finish {
+    bool any;
+    const real *bias; /* or NULL; one stride is 0, columns are 0 or 1 apart */
+    int64_t bias_rs, bias_cs;
+    bool relu;
+} finish;
+
+/* Where a tile finds its operands. */
+typedef enum tile_kind {
+    PACKED,     /* a as pack_rows, b as pack_columns leaves it */
+    A_ROWS,     /* a in place, rows contiguous; rows of b contiguous */
+    A_COLUMNS,  /* a in place, columns contiguous; rows of b contiguous */
+    TRANSPOSED, /* a in place, any strides; columns of b contiguous */
+} tile_kind;
+
+/* Tiles side by side: the same rows of a, which stay in L1, times one panel of b after another. */
+typedef struct tile_args {
+    int64_t count;
+    int64_t kc;
+    const real *a; /* rows x kc */
+    int64_t a_rs, a_cs;
+    const real *b; /* kc x columns */
+    int64_t b_rs, b_cs; /* of the two, the one that is not 1 */
+    int64_t b_step;     /* from one panel to the next */
+    const real *start;  /* what the sums start from, times factor; NULL: 0 */
+    int64_t start_rs;
+    real factor;
+    real *out;
+    int64_t out_rs;
+    lanes last; /* of the last vector of columns */
+    finish finish;
+} tile_args;
+
+static inline __attribute__((always_inline)) vec load_part(const real *from, const bool part,
+                                                           lanes last)
 {
-    vec acc[TILE_ROWS][TILE_VECS];
-#pragma GCC unroll 16
-    for (int r = 0; r < rows; r++)
-#pragma GCC unroll 4
-        for (int v = 0; v < vecs; v++)
-            acc[r][v] = load ? *(const vec *)(c + r * ldc + v * LANES) : (vec){0};
+    return part ? load_first(from, last) : *(const vec *)from;
+}
 
-    for (int64_t k = 0; k < kc; k++) {
-        vec bk[TILE_VECS];
-#pragma GCC unroll 4
-        for (int v = 0; v < vecs; v++) bk[v] = *(const vec *)(b + v * LANES);
+static inline __attribute__((always_inline)) void finish_tile(const int rows, const int vecs,
+                                                              const bool part, lanes last,
+                                                              const finish *f, const real *from,
+                                                              vec acc[TILE_ROWS][MAX_VECS])
+{
+    if (from && f->bias_cs != 0) {
+#pragma GCC unroll 8
+        for (int v = 0; v < vecs; v++) {
+            const vec bias = load_part(from + v * LANES, part && v == vecs - 1, last);
+#pragma GCC unroll 16
+            for (int r = 0; r < rows; r++) acc[r][v] += bias;
+        }
+    } else if (from) {
 #pragma GCC unroll 16
         for (int r = 0; r < rows; r++)
-#pragma GCC unroll 4
-            for (int v = 0; v < vecs; v++) acc[r][v] += a[r * LDA] * bk[v];
-        a += 1;
-        b += vecs * LANES;
+#pragma GCC unroll 8
+            for (int v = 0; v < vecs; v++) acc[r][v] += from[r * f->bias_rs];
     }
-
+    if (f->relu)
 #pragma GCC unroll 16
-    for (int r = 0; r < rows; r++)
-#pragma GCC unroll 4
+        for (int r = 0; r < rows; r++)
+#pragma GCC unroll 8
+            for (int v = 0; v < vecs; v++) /* NaN stays */
+                acc[r][v] = (vec)((vec_bits)acc[r][v] & ~(vec_bits)(acc[r][v] <= 0));
+}
+
+/* "This pointer may be anything": or the compiler derives one from another again and again, for want of
+ * registers. */
+#define OPAQUE(x) __asm__("" : "+r"(x))
+
+/* One k: acc[r][v] += a[r] * b[v]. Row r of a is r % 3 strides from a[r / 3]. */
+static inline __attribute__((always_inline)) void
+add_one_k(const int rows, const int vecs, const bool part, lanes last, const real *const a[],
+            const int64_t a_offset, const int64_t a_rs, const real *b,
+            vec acc[TILE_ROWS][MAX_VECS])
+{
+    vec held[MAX_VECS]; /* the operand that there is less of: it is loaded once */
+    if (rows < vecs) {
+#pragma GCC unroll 16
+        for (int r = 0; r < rows; r++)
+            held[r] = broadcast(a[r / 3] + r % 3 * a_rs + a_offset);
+#pragma GCC unroll 8
         for (int v = 0; v < vecs; v++) {
-            if (bias) acc[r][v] += *(const vec *)(bias + v * LANES);
-            *(vec *)(c + r * ldc + v * LANES) = acc[r][v];
+            const vec bv = load_part(b + v * LANES, part && v == vecs - 1, last);
+#pragma GCC unroll 16
+            for (int r = 0; r < rows; r++) add_product(&acc[r][v], held[r], bv);
+        }
+    } else {
+#pragma GCC unroll 8
+        for (int v = 0; v < vecs; v++)
+            held[v] = load_part(b + v * LANES, part && v == vecs - 1, last);
+#pragma GCC unroll 16
+        for (int r = 0; r < rows; r++) {
+            const vec ar = broadcast(a[r / 3] + r % 3 * a_rs + a_offset);
+#pragma GCC unroll 8
+            for (int v = 0; v < vecs; v++) add_product(&acc[r][v], ar, held[v]);
+        }
+    }
+}
+
+/* acc[r][v] += a[r,k] * b[k,v], k ascending: b is read by rows. Four k in one go, so that all but the
+ * products, loads and broadcasts is little: a hardware thread that shares its core has only half of the
+ * instructions per cycle (bench/gemm_tuning.md: up to 10 % of 768^3). */
+static inline __attribute__((always_inline)) void
+add_products(const int rows, const int vecs, const bool part, const tile_kind kind,
+             const tile_args *t, const real *b, vec acc[TILE_ROWS][MAX_VECS])
+{
+    enum { UNROLL = 4 };
+    const int64_t a_rs = kind == A_ROWS ? t->a_rs : 1;
+    const int64_t a_cs = kind == PACKED ? TILE_ROWS : kind == A_ROWS ? 1 : t->a_cs;
+    const int64_t b_rs = kind == PACKED ? vecs * LANES : t->b_rs;
+    const bool masked = part && kind != PACKED; /* panels are filled up */
+    const real *a[(TILE_ROWS + 2) / 3];
+#pragma GCC unroll 8
+    for (int i = 0; i < (rows + 2) / 3; i++) {
+        a[i] = t->a + 3 * i * a_rs;
+        if (kind == A_ROWS) OPAQUE(a[i]);
+    }
+    int64_t k = t->kc;
+    for (; k >= UNROLL; k -= UNROLL) {
+#pragma GCC unroll 4
+        for (int u = 0; u < UNROLL; u++) {
+            add_one_k(rows, vecs, masked, t->last, a, u * a_cs, a_rs, b + u * b_rs, acc);
+        }
+#pragma GCC unroll 8
+        for (int i = 0; i < (rows + 2) / 3; i++) a[i] += UNROLL * a_cs;
+        b += UNROLL * b_rs;
+    }
+    for (; k > 0; k--) {
+        add_one_k(rows, vecs, masked, t->last, a, 0, a_rs, b, acc);
+#pragma GCC unroll 8
+        for (int i = 0; i < (rows + 2) / 3; i++) a[i] += a_cs;
+        b += b_rs;
+    }
+}
+
+/* acc[r][v] += a[r,k] * b[k,v], k ascending: the columns of b are contiguous and transposed on their way
+ * into registers. Pays while there are few rows to share a packed block. */
+static inline __attribute__((always_inline)) void
+add_products_transposed(const int rows, const int vecs, const bool part, const tile_args *t,
+                        const real *columns, vec acc[TILE_ROWS][MAX_VECS])
+{
+    int64_t k = 0;
+    if (!part)
+        for (; k + QUAD <= t->kc; k += QUAD) {
+            const real *a = t->a + k * t->a_cs;
+#pragma GCC unroll 8
+            for (int v = 0; v < vecs; v++) {
+                vec b[QUAD];
+                load_transposed(columns + v * LANES * t->b_cs + k, t->b_cs, b);
+#pragma GCC unroll 4
+                for (int q = 0; q < QUAD; q++)
+#pragma GCC unroll 16
+                    for (int r = 0; r < rows; r++)
+                        add_product(&acc[r][v], broadcast(a + r * t->a_rs + q * t->a_cs), b[q]);
+            }
+        }
+    for (; k < t->kc; k++)
+#pragma GCC unroll 8
+        for (int v = 0; v < vecs; v++) {
+            const int n = part && v == vecs - 1 ? t->last.n : LANES;
+            const real *column = columns + v * LANES * t->b_cs + k;
+            vec b = {0};
+            for (int j = 0; j < n; j++) b[j] = column[j * t->b_cs];
+#pragma GCC unroll 16
+            for (int r = 0; r < rows; r++) acc[r][v] += t->a[r * t->a_rs + k * t->a_cs] * b;
         }
 }
+
+/* out[r,j] = finish(start[r,j] * factor, then one fma(a[r,k], b[k,j], acc) per k ascending).
+ * `rows`, `vecs`, `part` and `kind` are constants at every call, so that loops unroll and acc lives in
+ * registers; part: the last vector of columns is loaded and stored in part. */
+static inline __attribute__((always_inline)) void
+tile(const int rows, const int vecs, const bool part, const tile_kind kind, const tile_args *t,
+     const real *b, const real *start, const real *bias, real *out)
+{
+    const int end = vecs - 1;
+    const int64_t out_rs = t->out_rs;
+    vec acc[TILE_ROWS][MAX_VECS];
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 8
+        for (int v = 0; v < vecs; v++) acc[r][v] = (vec){0};
+    if (start)
+#pragma GCC unroll 16
+        for (int r = 0; r < rows; r++)
+#pragma GCC unroll 8
+            for (int v = 0; v < vecs; v++)
+                acc[r][v] = t->factor * load_part(start + r * t->start_rs + v * LANES,
+                                                  part && v == end, t->last);
+
+    if (kind == TRANSPOSED) add_products_transposed(rows, vecs, part, t, b, acc);
+    else add_products(rows, vecs, part, kind, t, b, acc);
+
+    OPAQUE(t);
+    if (t->finish.any) finish_tile(rows, vecs, part, t->last, &t->finish, bias, acc);
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 8
+        for (int v = 0; v < vecs; v++) {
+            real *to = out + r * out_rs + v * LANES;
+            if (part && v == end) store_first(to, t->last, acc[r][v]);
+            else *(vec *)to = acc[r][v];
+        }
+}
+
+static inline __attribute__((always_inline)) void row_of_tiles(const int rows, const int vecs,
+                                                               const bool part,
+                                                               const tile_kind kind,
+                                                               const tile_args *t)
+{
+    const real *b = t->b, *start = t->start, *bias = t->finish.bias;
+    real *out = t->out;
+    for (int64_t i = t->count; i > 0; i--) {
+        OPAQUE(t); /* what it points to is read anew, not held in registers that sums need */
+        tile(rows, vecs, part, kind, t, b, start, bias, out);
+        b += t->b_step;
+        out += vecs * LANES;
+        if (start) start += vecs * LANES;
+        if (bias) bias += vecs * LANES * t->finish.bias_cs;
+    }
+}
+
+/* The tiles of that size; vecs is 1, 2, or, of the A_ kinds, WIDEST(rows); TRANSPOSED: 1 or TRANSPOSED_VECS. */
+#define run_tiles VARIANT(run_tiles)
+void run_tiles(int rows, int vecs, bool part, tile_kind kind, const tile_args *t);
 
 #endif

@@ -28,7 +28,7 @@ static void check_one(fnn_dtype dtype, int64_t M, int64_t N, int64_t K, int layo
     g.a = a;
     g.b = b;
     g.bias = bias;
-    g.bias_s = 1;
+    g.bias_cs = 1;
     g.c = g.out = out;
     g.c_rs = g.out_rs;
     g.c_cs = g.out_cs;

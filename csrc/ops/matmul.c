@@ -1,0 +1,76 @@
+/* A batch of products: members share out the batch, or, where one product is work enough for all of them,
+ * each product. */
+#include "ops/gemm.h"
+
+static int64_t batch_size(const fnn_matmul_args *m)
+{
+    int64_t size = 1;
+    for (int d = 0; d < m->dims; d++) size = saturating_mul(size, m->shape[d]);
+    return size;
+}
+
+fnn_plan VARIANT(matmul_plan)(const void *args, int max_members)
+{
+    const fnn_matmul_args *m = args;
+    const product p = gemm_product(&m->product);
+    fnn_plan plan = product_plan(&p, max_members);
+    if (plan.members == max_members) return plan;
+    const blocking s = product_blocking(&p);
+    const int64_t batch = batch_size(m);
+    const int most = (int)min_i64(max_members, max_i64(1, batch));
+    plan.members = product_members(saturating_mul(product_work(&p), batch), most);
+    plan.workspace = (size_t)plan.members * product_workspace(&p, &s);
+    return plan;
+}
+
+/* Moves p from one index of the batch to the next. */
+static void advance(product *p, const fnn_matmul_args *m, int64_t index[])
+{
+    const real **a = p->transposed ? &p->b.base : &p->a.base;
+    const real **b = p->transposed ? &p->a.base : &p->b.base;
+    for (int d = m->dims - 1; d >= 0; d--) {
+        const int64_t steps = ++index[d] < m->shape[d] ? 1 : 1 - m->shape[d];
+        *a += steps * m->a_strides[d];
+        *b += steps * m->b_strides[d];
+        p->out += steps * m->out_strides[d];
+        if (steps == 1) return;
+        index[d] = 0;
+    }
+}
+
+/* The product at position `at` of the batch; index tells where that is. */
+static product product_at(const fnn_matmul_args *m, int64_t at, int64_t index[])
+{
+    fnn_gemm_args g = m->product;
+    int64_t a = 0, b = 0, out = 0;
+    for (int d = m->dims - 1; d >= 0; d--) {
+        index[d] = at % m->shape[d];
+        at /= m->shape[d];
+        a += index[d] * m->a_strides[d];
+        b += index[d] * m->b_strides[d];
+        out += index[d] * m->out_strides[d];
+    }
+    g.a = (const real *)g.a + a;
+    g.b = (const real *)g.b + b;
+    g.out = (real *)g.out + out;
+    return gemm_product(&g);
+}
+
+void VARIANT(matmul_run)(const void *args, const fnn_team *team)
+{
+    const fnn_matmul_args *m = args;
+    const int64_t batch = batch_size(m);
+    const product first = gemm_product(&m->product);
+    const bool together = product_plan(&first, team->size).members == team->size;
+    const range own = together ? (range){0, batch} : split(batch, 1, team->rank, team->size);
+    if (own.begin == own.end) return;
+
+    int64_t index[FNN_MAX_BATCH_DIMS];
+    product p = product_at(m, own.begin, index);
+    const blocking s = product_blocking(&p);
+    char *mine = (char *)team->workspace + (size_t)team->rank * product_workspace(&p, &s);
+    for (int64_t i = own.begin; i < own.end; i++, advance(&p, m, index)) {
+        if (together) product_run(&p, team);
+        else product_block(&p, &s, (range){0, p.M}, (range){0, p.N}, mine);
+    }
+}

@@ -1,0 +1,127 @@
+#include "ops/tile.h"
+
+/* A tile whose last vector may be used in part costs nothing more on AVX-512; elsewhere it is code of
+ * its own. */
+#if defined(__AVX512F__)
+#define WHOLE_OR_PART(rows, vecs, kind) row_of_tiles(rows, vecs, true, kind, t)
+#else
+#define WHOLE_OR_PART(rows, vecs, kind)                                                            \
+    if (part) row_of_tiles(rows, vecs, true, kind, t);                                                     \
+    else row_of_tiles(rows, vecs, false, kind, t)
+#endif
+
+/* The switches make `rows` and `vecs` constants. */
+#define CASE(r, kind)                                                                              \
+    case r:                                                                                        \
+        if (vecs == 1) {                                                                           \
+            WHOLE_OR_PART(r, 1, kind);                                                             \
+        } else {                                                                                   \
+            WHOLE_OR_PART(r, 2, kind);                                                             \
+        }                                                                                          \
+        break;
+#if REGISTERS == 32
+#define EACH_ROWS(kind)                                                                            \
+    CASE(1, kind)                                                                                  \
+    CASE(2, kind)                                                                                  \
+    CASE(3, kind)                                                                                  \
+    CASE(4, kind)                                                                                  \
+    CASE(5, kind)                                                                                  \
+    CASE(6, kind)                                                                                  \
+    CASE(7, kind)                                                                                  \
+    CASE(8, kind)                                                                                  \
+    CASE(9, kind)                                                                                  \
+    CASE(10, kind)                                                                                 \
+    CASE(11, kind)                                                                                 \
+    CASE(12, kind)
+#else
+#define EACH_ROWS(kind)                                                                            \
+    CASE(1, kind) CASE(2, kind) CASE(3, kind) CASE(4, kind) CASE(5, kind) CASE(6, kind)
+#endif
+
+static void packed_tiles(int rows, int vecs, bool part, const tile_args *t)
+{
+    (void)part;
+    switch (rows) {
+        EACH_ROWS(PACKED)
+    }
+}
+
+static void tiles_by_rows(int rows, int vecs, bool part, const tile_args *t)
+{
+    (void)part;
+    switch (rows) {
+        EACH_ROWS(A_ROWS)
+    }
+}
+
+static void tiles_by_columns(int rows, int vecs, bool part, const tile_args *t)
+{
+    (void)part;
+    switch (rows) {
+        EACH_ROWS(A_COLUMNS)
+    }
+}
+
+/* As wide as tiles get: whole vectors alone. Where the tiles of a block are of two heights, which are then
+ * about half of the largest, the lower ones are as wide as the others. */
+static inline __attribute__((always_inline)) void wide_tiles(int rows, int vecs,
+                                                             const tile_kind kind,
+                                                             const tile_args *t)
+{
+    enum { HALF = TILE_ROWS / 2 };
+    if (rows == HALF && vecs < WIDEST(HALF)) {
+        row_of_tiles(HALF, WIDEST(HALF + 1), false, kind, t);
+        return;
+    }
+    switch (rows) {
+#define WIDE(r)                                                                                    \
+    case r:                                                                                        \
+        row_of_tiles(r, WIDEST(r), false, kind, t);                                                \
+        break;
+        WIDE(1)
+        WIDE(2)
+        WIDE(3)
+        WIDE(4)
+#if REGISTERS == 32
+        WIDE(5) WIDE(6) WIDE(7) WIDE(8)
+#endif
+#undef WIDE
+    }
+}
+
+static void wide_tiles_by_rows(int rows, int vecs, const tile_args *t)
+{
+    wide_tiles(rows, vecs, A_ROWS, t);
+}
+
+static void wide_tiles_by_columns(int rows, int vecs, const tile_args *t)
+{
+    wide_tiles(rows, vecs, A_COLUMNS, t);
+}
+
+static void transposed_tiles(int rows, int vecs, bool part, const tile_args *t)
+{
+    switch (rows) {
+#define LOW(r)                                                                                    \
+    case r:                                                                                        \
+        if (vecs > 1) row_of_tiles(r, TRANSPOSED_VECS, false, TRANSPOSED, t);                      \
+        else if (part) row_of_tiles(r, 1, true, TRANSPOSED, t);                                    \
+        else row_of_tiles(r, 1, false, TRANSPOSED, t);                                             \
+        break;
+        LOW(1)
+        LOW(2)
+        LOW(3)
+        LOW(4)
+#undef LOW
+    }
+}
+
+void run_tiles(int rows, int vecs, bool part, tile_kind kind, const tile_args *t)
+{
+    if (kind == PACKED) packed_tiles(rows, vecs, part, t);
+    else if (kind == TRANSPOSED) transposed_tiles(rows, vecs, part, t);
+    else if (kind == A_ROWS && vecs > TILE_VECS) wide_tiles_by_rows(rows, vecs, t);
+    else if (kind == A_ROWS) tiles_by_rows(rows, vecs, part, t);
+    else if (vecs > TILE_VECS) wide_tiles_by_columns(rows, vecs, t);
+    else tiles_by_columns(rows, vecs, part, t);
+}
