@@ -13,8 +13,10 @@ typedef struct tiling {
 
 static inline tiling cut_rows(int64_t rows)
 {
-    const int64_t tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
-    return (tiling){tiles, rows / tiles, rows % tiles};
+    const int64_t tiles = ceil_div(rows, TILE_ROWS);
+    if (tiles == 1) return (tiling){1, rows, 0};
+    const int64_t low = rows / tiles;
+    return (tiling){tiles, low, rows - low * tiles};
 }
 
 static inline int64_t tile_height(const tiling *c, int64_t tile)

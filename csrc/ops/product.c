@@ -53,6 +53,7 @@ size_t product_workspace(const product *p, const blocking *s)
 typedef struct step {
     const product *p;
     const blocking *blocking;
+    tile_kind kind;
     real *rows, *panels; /* packed */
     int64_t n, nc, k, kc;
     bool first, last; /* of the blocks of K */
@@ -90,7 +91,8 @@ static void find_outputs(const step *s, tile_args *t, int64_t m, int64_t n)
         t->start = p->c + m * p->c_rs + n;
         t->start_rs = p->c_rs;
     }
-    t->finish = (finish){.relu = s->last && p->activation == FNN_RELU};
+    t->finish.bias = NULL;
+    t->finish.relu = s->last && p->activation == FNN_RELU;
     if (s->last && p->bias) {
         t->finish.bias = p->bias + m * p->bias_rs + n * p->bias_cs;
         t->finish.bias_rs = p->bias_rs;
@@ -99,25 +101,37 @@ static void find_outputs(const step *s, tile_args *t, int64_t m, int64_t n)
     t->finish.any = t->finish.relu || t->finish.bias;
 }
 
-/* t->count tiles at row m and column n, each rows x cols. */
-static void compute_direct(const step *s, tile_args *t, tile_kind kind, int64_t m, int64_t rows,
-                           int64_t n, int64_t cols)
+/* Tiles side by side that are equally wide. */
+typedef struct run {
+    int64_t begin, cols, count;
+    int vecs;
+    lanes last; /* of a tile's last vector */
+} run;
+
+static inline run make_run(int64_t begin, int64_t cols, int64_t count)
+{
+    const int64_t vecs = ceil_div(cols, LANES);
+    return (run){begin, cols, count, (int)vecs, first_lanes(cols - (vecs - 1) * LANES)};
+}
+
+/* t->count tiles at row m and column n; t has the operands. */
+static void compute_direct(const step *s, tile_args *t, const run *r, int64_t m, int64_t rows,
+                           int64_t n)
 {
     const product *p = s->p;
     find_outputs(s, t, m, n);
-    const int vecs = (int)ceil_div(cols, LANES);
-    const int64_t rest = cols - (vecs - 1) * LANES;
-    if (rest != t->last.n) t->last = first_lanes(rest);
-    run_tiles((int)rows, vecs, rest < LANES, kind, t);
+    t->last = r->last;
+    run_tiles((int)rows, r->vecs, r->last.n < LANES, s->kind, t);
     if (s->last && (p->activation > FNN_RELU || p->mask || p->mask_out))
-        finish_stored(p, m, rows, n, cols * t->count, t->out, t->out_rs);
+        finish_stored(p, m, rows, n, r->cols * t->count, t->out, t->out_rs);
 }
 
 /* The same where columns of the output, of c or of the bias are not contiguous: by way of a scratch tile. */
-static void compute_scattered(const step *s, tile_args *t, tile_kind kind, int64_t m, int64_t rows,
-                              int64_t n, int64_t cols)
+static void compute_scattered(const step *s, tile_args *t, const run *r, int64_t m, int64_t rows,
+                              int64_t n)
 {
     const product *p = s->p;
+    const int64_t cols = r->cols;
     real scratch[TILE_ROWS * MAX_COLS], bias[MAX_COLS];
     real *out = p->out + m * p->out_rs + n * p->out_cs;
     const real *start = out;
@@ -148,9 +162,50 @@ static void compute_scattered(const step *s, tile_args *t, tile_kind kind, int64
     }
     step on_small = *s;
     on_small.p = &small;
-    compute_direct(&on_small, t, kind, 0, rows, 0, cols);
+    compute_direct(&on_small, t, r, 0, rows, 0);
     for (int64_t i = 0; i < rows; i++)
         for (int64_t j = 0; j < cols; j++) out[i * p->out_rs + j * p->out_cs] = scratch[i * cols + j];
+}
+
+/* Where the tiles of a run find b. */
+static void find_panels(const step *s, tile_args *t, const run *r)
+{
+    const product *p = s->p;
+    const source *b = &p->b;
+    const int64_t n = s->n + r->begin;
+    if (s->blocking->b == B_PACKED) {
+        t->b = p->packed_b ? p->packed_b + s->k * round_up(p->N, TILE_COLS) + n * s->kc
+                           : s->panels + r->begin * s->kc;
+        t->b_rs = round_up(r->cols, LANES);
+        t->b_step = r->cols * s->kc;
+    } else {
+        t->b = b->base + (b->row_offset + s->k) * b->row_stride + n * b->col_stride;
+        t->b_rs = b->row_stride;
+        t->b_cs = b->col_stride;
+        t->b_step = r->cols * b->col_stride;
+    }
+}
+
+/* Where the tile of rows [m, m + rows) finds its a, `packed` if it is. */
+static void find_rows(const step *s, tile_args *t, int64_t m, int64_t rows, const real *packed)
+{
+    const source *a = &s->p->a;
+    switch (s->blocking->a) {
+    case A_PACKED:
+        t->a = packed;
+        break;
+    case A_COPIED:
+        source_copy(a, m, rows, s->k, s->kc, s->rows, LDA);
+        t->a = s->rows;
+        t->a_rs = LDA;
+        t->a_cs = 1;
+        break;
+    case A_IN_PLACE:
+        t->a = a->base + (a->row_offset + m) * a->row_stride + s->k * a->col_stride;
+        t->a_rs = a->row_stride;
+        t->a_cs = a->col_stride;
+        break;
+    }
 }
 
 static bool is_scattered(const product *p)
@@ -159,96 +214,70 @@ static bool is_scattered(const product *p)
            (p->bias && p->bias_cs != 0 && p->bias_cs != 1);
 }
 
-/* `count` tiles, each rows x cols, the first at row m and column s->n + j; t has the rows. */
-static void compute_tiles(const step *s, tile_args *t, tile_kind kind, int64_t m, int64_t rows,
-                          int64_t j, int64_t cols, int64_t count)
+/* Columns [s->n, s->n + s->nc) in runs of tiles: as wide as they get, then narrower ones, then the rest.
+ * Returns how many runs there are. */
+static int cut_columns(const step *s, int64_t height, run runs[3])
 {
-    const product *p = s->p;
-    const source *b = &p->b;
-    const int64_t n = s->n + j;
-    if (count == 0) return;
-    if (s->blocking->b == B_PACKED) {
-        t->b = p->packed_b ? p->packed_b + s->k * round_up(p->N, TILE_COLS) + n * s->kc
-                           : s->panels + j * s->kc;
-        t->b_rs = round_up(cols, LANES);
-        t->b_step = cols * s->kc;
-    } else {
-        t->b = b->base + (b->row_offset + s->k) * b->row_stride + n * b->col_stride;
-        t->b_rs = b->row_stride;
-        t->b_cs = b->col_stride;
-        t->b_step = cols * b->col_stride;
-    }
-    t->count = count;
-    if (!is_scattered(p)) {
-        compute_direct(s, t, kind, m, rows, n, cols);
-        return;
-    }
-    t->count = 1;
-    for (int64_t i = 0; i < count; i++, t->b += t->b_step)
-        compute_scattered(s, t, kind, m, rows, n + i * cols, cols);
-}
-
-/* Where the tile of rows [m, m + rows) finds its a, `packed` if it is. */
-static tile_args find_rows(const step *s, int64_t m, int64_t rows, const real *packed)
-{
-    const source *a = &s->p->a;
-    tile_args t = {.kc = s->kc};
-    t.last = first_lanes(LANES);
-    switch (s->blocking->a) {
-    case A_PACKED:
-        t.a = packed;
-        break;
-    case A_COPIED:
-        source_copy(a, m, rows, s->k, s->kc, s->rows, LDA);
-        t.a = s->rows;
-        t.a_rs = LDA;
-        t.a_cs = 1;
-        break;
-    case A_IN_PLACE:
-        t.a = a->base + (a->row_offset + m) * a->row_stride + s->k * a->col_stride;
-        t.a_rs = a->row_stride;
-        t.a_cs = a->col_stride;
-        break;
-    }
-    return t;
-}
-
-/* Rows [m, m + rows) of the output, at most TILE_ROWS; `wide` columns make the widest tile. */
-static void compute_rows(const step *s, int64_t m, int64_t rows, int64_t wide, const real *packed)
-{
-    tile_args t = find_rows(s, m, rows, packed);
-    tile_kind kind = s->blocking->a == A_PACKED ? PACKED : t.a_cs == 1 ? A_ROWS : A_COLUMNS;
-    int64_t narrow = TILE_COLS;
-    if (s->blocking->b == B_BY_COLUMNS) {
-        kind = TRANSPOSED;
+    int64_t wide = TILE_COLS, narrow = TILE_COLS;
+    if (s->kind == TRANSPOSED) {
+        wide = TRANSPOSED_VECS * LANES;
         narrow = LANES;
+    } else if (s->blocking->b == B_BY_ROWS) {
+        wide = WIDEST(height) * LANES;
     }
-    const int64_t whole = s->nc / wide * wide, rest = s->nc - whole;
-    compute_tiles(s, &t, kind, m, rows, 0, wide, s->nc / wide);
-    compute_tiles(s, &t, kind, m, rows, whole, narrow, rest / narrow);
-    compute_tiles(s, &t, kind, m, rows, s->nc - rest % narrow, rest % narrow, rest % narrow > 0);
+    int count = 0;
+    int64_t begin = 0;
+    if (s->nc >= wide) {
+        runs[count] = make_run(0, wide, s->nc / wide);
+        begin = wide * runs[count++].count;
+    }
+    if (narrow < wide && s->nc - begin >= narrow) {
+        runs[count] = make_run(begin, narrow, (s->nc - begin) / narrow);
+        begin += narrow * runs[count++].count;
+    }
+    if (begin < s->nc) runs[count++] = make_run(begin, s->nc - begin, 1);
+    return count;
 }
 
 /* Columns [s->n, s->n + s->nc) and one block of K, for the rows from m on. */
 static void compute_step(const step *s, int64_t m, const tiling *cut)
 {
     const product *p = s->p;
-    const blocking *blocking = s->blocking;
-    if (blocking->b == B_PACKED && !p->packed_b)
+    if (s->blocking->b == B_PACKED && !p->packed_b)
         pack_columns(&p->b, s->k, s->kc, s->n, s->nc, s->panels);
-    int64_t wide = TILE_COLS;
-    if (blocking->b == B_BY_COLUMNS) wide = TRANSPOSED_VECS * LANES;
-    else if (blocking->b == B_BY_ROWS) wide = WIDEST(tile_height(cut, 0)) * LANES;
-    for (int64_t i = 0; i < cut->tiles; i++)
-        compute_rows(s, m + tile_begin(cut, i), tile_height(cut, i), wide,
-                     s->rows + i * packed_rows_size(s->kc));
+    run runs[3];
+    const int count = cut_columns(s, tile_height(cut, 0), runs);
+    const bool scattered = is_scattered(p);
+    tile_args t;
+    t.kc = s->kc;
+    for (int64_t i = 0; i < cut->tiles; i++) {
+        const int64_t rows = tile_height(cut, i);
+        find_rows(s, &t, m, rows, s->rows + i * packed_rows_size(s->kc));
+        for (int r = 0; r < count; r++) {
+            find_panels(s, &t, &runs[r]);
+            int64_t n = s->n + runs[r].begin;
+            t.count = scattered ? 1 : runs[r].count;
+            if (!scattered) compute_direct(s, &t, &runs[r], m, rows, n);
+            else
+                for (int64_t j = 0; j < runs[r].count; j++, n += runs[r].cols, t.b += t.b_step)
+                    compute_scattered(s, &t, &runs[r], m, rows, n);
+        }
+        m += rows;
+    }
+}
+
+static tile_kind kind_of(const product *p, const blocking *s)
+{
+    if (s->b == B_BY_COLUMNS) return TRANSPOSED;
+    if (s->a == A_PACKED) return PACKED;
+    return s->a == A_COPIED || p->a.col_stride == 1 ? A_ROWS : A_COLUMNS;
 }
 
 void product_block(const product *p, const blocking *blocking, range rows, range cols,
                    void *workspace)
 {
-    step s = {.p = p, .blocking = blocking, .rows = workspace};
-    s.panels = s.rows + packed_a_size(p, blocking);
+    step s = {.p = p, .blocking = blocking, .kind = kind_of(p, blocking), .rows = workspace};
+    if (workspace) s.panels = s.rows + packed_a_size(p, blocking);
     for (int64_t m = rows.begin; m < rows.end; m += blocking->MC) {
         const tiling cut = cut_rows(min_i64(blocking->MC, rows.end - m));
         s.k = 0;
