@@ -14,6 +14,7 @@ the function says so.
 
 include "_core_api.pxi"
 include "_core_array.pxi"
+include "_core_call.pxi"
 include "_core_gemm.pxi"
 include "_core_matmul.pxi"
 include "_core_conv.pxi"

@@ -2,6 +2,10 @@
 
 cimport cython
 
+cdef tuple GEMM_ARGUMENTS = ("a", "b", "trans_a", "trans_b", "alpha", "beta", "c", "bias", "activation",
+                             "mask", "mask_out", "out")
+cdef tuple LINEAR_ARGUMENTS = ("x", "w", "b", "activation", "out")
+
 # Multiply-adds of a call so short, a few us, that others may wait for the interpreter: to let go of it
 # and to take it again costs some 50 ns.
 DEF HOLD_WORK = 100000
@@ -135,6 +139,26 @@ def gemm(a, b, *, bint trans_a=False, bint trans_b=False, double alpha=1.0, doub
         Shapes do not match, M*N*K overflows 64 bits, c is missing, mask_out without "relu", out or
         mask_out overlaps an input, or b was packed for another dtype or trans_b.
     """
+    return gemm_(a, b, trans_a, trans_b, alpha, beta, c, bias, activation, mask, mask_out, out)
+
+
+cdef object gemm_fast(PyObject *self, PyObject **args, Py_ssize_t nargs, PyObject *names):
+    cdef PyObject *v[MAX_ARGUMENTS]
+    bind(b"gemm", GEMM_ARGUMENTS, 2, 2, args, nargs, names, v)
+    cdef bint trans_a = v[2] != NULL and <object>v[2]
+    cdef bint trans_b = v[3] != NULL and <object>v[3]
+    cdef double alpha = 1.0 if v[4] == NULL else <object>v[4]
+    cdef double beta = 0.0 if v[5] == NULL else <object>v[5]
+    return gemm_(<object>v[0], <object>v[1], trans_a, trans_b, alpha, beta, or_none(v[6]),
+                 or_none(v[7]), or_none(v[8]), or_none(v[9]), or_none(v[10]), or_none(v[11]))
+
+
+gemm = fast(gemm, gemm_fast)
+
+
+cdef object gemm_(object a, object b, bint trans_a, bint trans_b, double alpha, double beta,
+                  object c, object bias, object activation, object mask, object mask_out,
+                  object out):
     cdef Array va, vb, vc, vbias, vout, vmask, vmask_out
     cdef fnn_gemm_args args
     cdef Py_ssize_t K
@@ -255,6 +279,19 @@ def linear(x, w, b=None, *, activation=None, out=None):
         Shapes do not match, the number of multiplications overflows 64 bits, out overlaps an input, or w
         was packed for another dtype or with trans_b=False.
     """
+    return linear_(x, w, b, activation, out)
+
+
+cdef object linear_fast(PyObject *self, PyObject **args, Py_ssize_t nargs, PyObject *names):
+    cdef PyObject *v[MAX_ARGUMENTS]
+    bind(b"linear", LINEAR_ARGUMENTS, 2, 3, args, nargs, names, v)
+    return linear_(<object>v[0], <object>v[1], or_none(v[2]), or_none(v[3]), or_none(v[4]))
+
+
+linear = fast(linear, linear_fast)
+
+
+cdef object linear_(object x, object w, object b, object activation, object out):
     cdef Array vx, vw, vb, vout
     cdef fnn_gemm_args args
     cdef int i

@@ -118,6 +118,10 @@ cdef int use_packed(PackedMatrix packed, fnn_gemm_args *args, Array *a, bint tra
     return 0
 
 
+cdef tuple MATMUL_ARGUMENTS = ("a", "b", "out")
+
+
+@cython.binding(False)
 def matmul(a, b, *, out=None):
     """Matrix product of arrays of any number of dimensions, with the rules of `numpy.matmul`.
 
@@ -147,6 +151,19 @@ def matmul(a, b, *, out=None):
         Shapes do not match or cannot be broadcast, an array has no dimensions, the number of
         multiplications overflows 64 bits, or out overlaps an input.
     """
+    return matmul_(a, b, out)
+
+
+cdef object matmul_fast(PyObject *self, PyObject **args, Py_ssize_t nargs, PyObject *names):
+    cdef PyObject *v[MAX_ARGUMENTS]
+    bind(b"matmul", MATMUL_ARGUMENTS, 2, 2, args, nargs, names, v)
+    return matmul_(<object>v[0], <object>v[1], or_none(v[2]))
+
+
+matmul = fast(matmul, matmul_fast)
+
+
+cdef object matmul_(object a, object b, object out):
     cdef Array va, vb, vout
     cdef fnn_matmul_args args
     cdef fnn_gemm_args *g = &args.product

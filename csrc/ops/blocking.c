@@ -46,7 +46,7 @@ blocking product_blocking(const product *p)
     else if (p->M <= TRANSPOSED_ROWS && s.a == A_IN_PLACE && source_is_matrix(&p->b) && p->b.row_stride == 1)
         s.b = B_BY_COLUMNS;
     /* Blocks of K are equal: 260 is 130 + 130, not 256 + 4. */
-    s.KC = max_i64(1, ceil_div(p->K, max_i64(1, ceil_div(p->K, KC_MAX))));
+    s.KC = p->K <= KC_MAX ? max_i64(1, p->K) : ceil_div(p->K, ceil_div(p->K, KC_MAX));
     const int64_t room = fnn_caches()->l2 / 2 / (int64_t)sizeof(real) / KC_MAX;
     s.NC = max_i64(1, room / TILE_COLS) * TILE_COLS;
     /* Where A is packed, MC x KC of it is up to 2 MB; where it is not, nothing speaks for a cut. */

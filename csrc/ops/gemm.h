@@ -5,6 +5,6 @@
 #include "ops/product.h"
 
 #define gemm_product VARIANT(gemm_product)
-product gemm_product(const fnn_gemm_args *g);
+void gemm_product(const fnn_gemm_args *g, product *p);
 
 #endif

@@ -12,7 +12,8 @@ static int64_t batch_size(const fnn_matmul_args *m)
 fnn_plan VARIANT(matmul_plan)(const void *args, int max_members)
 {
     const fnn_matmul_args *m = args;
-    const product p = gemm_product(&m->product);
+    product p;
+    gemm_product(&m->product, &p);
     fnn_plan plan = product_plan(&p, max_members);
     if (plan.members == max_members) return plan;
     const blocking s = product_blocking(&p);
@@ -38,8 +39,8 @@ static void advance(product *p, const fnn_matmul_args *m, int64_t index[])
     }
 }
 
-/* The product at position `at` of the batch; index tells where that is. */
-static product product_at(const fnn_matmul_args *m, int64_t at, int64_t index[])
+/* Makes p the product at position `at` of the batch; index tells where that is. */
+static void go_to(product *p, const fnn_matmul_args *m, int64_t at, int64_t index[])
 {
     fnn_gemm_args g = m->product;
     int64_t a = 0, b = 0, out = 0;
@@ -53,21 +54,41 @@ static product product_at(const fnn_matmul_args *m, int64_t at, int64_t index[])
     g.a = (const real *)g.a + a;
     g.b = (const real *)g.b + b;
     g.out = (real *)g.out + out;
-    return gemm_product(&g);
+    gemm_product(&g, p);
+}
+
+/* Positions [own.begin, own.end), stretches of the last axis in one go. */
+static void run_small(const fnn_matmul_args *m, range own)
+{
+    const int last = m->dims - 1;
+    const int64_t a = m->a_strides[last], b = m->b_strides[last];
+    int64_t index[FNN_MAX_BATCH_DIMS];
+    for (int64_t i = own.begin, count; i < own.end; i += count) {
+        product p;
+        go_to(&p, m, i, index);
+        const blocking s = product_blocking(&p);
+        count = min_i64(own.end - i, m->shape[last] - index[last]);
+        product_batch(&p, &s, count, p.transposed ? b : a, p.transposed ? a : b,
+                      m->out_strides[last]);
+    }
 }
 
 void VARIANT(matmul_run)(const void *args, const fnn_team *team)
 {
     const fnn_matmul_args *m = args;
     const int64_t batch = batch_size(m);
-    const product first = gemm_product(&m->product);
-    const bool together = product_plan(&first, team->size).members == team->size;
+    product p;
+    gemm_product(&m->product, &p);
+    const blocking s = product_blocking(&p);
+    const bool together = team->size > 1 && product_plan(&p, team->size).members == team->size;
     const range own = together ? (range){0, batch} : split(batch, 1, team->rank, team->size);
     if (own.begin == own.end) return;
-
+    if (!together && product_is_small(&p, &s)) {
+        run_small(m, own);
+        return;
+    }
     int64_t index[FNN_MAX_BATCH_DIMS];
-    product p = product_at(m, own.begin, index);
-    const blocking s = product_blocking(&p);
+    go_to(&p, m, own.begin, index);
     char *mine = (char *)team->workspace + (size_t)team->rank * product_workspace(&p, &s);
     for (int64_t i = own.begin; i < own.end; i++, advance(&p, m, index)) {
         if (together) product_run(&p, team);

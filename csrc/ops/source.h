@@ -28,6 +28,18 @@ typedef struct source {
     patches patches;
 } source;
 
+/* As strided_source, but what a matrix does not have stays as it is: small products feel each word. */
+static inline void set_matrix(source *s, const real *base, int64_t row_stride, int64_t col_stride)
+{
+    s->base = base;
+    s->kind = STRIDED;
+    s->row_offset = 0;
+    s->inner = INT64_MAX;
+    s->outer_stride = 0;
+    s->row_stride = row_stride;
+    s->col_stride = col_stride;
+}
+
 static inline source strided_source(const real *base, int64_t row_stride, int64_t col_stride)
 {
     return (source){.base = base,

@@ -38,20 +38,22 @@ typedef enum tile_kind {
     TRANSPOSED, /* a in place, any strides; columns of b contiguous */
 } tile_kind;
 
-/* Tiles side by side: the same rows of a, which stay in L1, times one panel of b after another. */
+/* Tiles one after another: side by side in one product, where the same rows of a, which stay in L1, meet
+ * one panel of b after another; or at the same place of many small products. */
 typedef struct tile_args {
     int64_t count;
     int64_t kc;
     const real *a; /* rows x kc */
     int64_t a_rs, a_cs;
-    const real *b; /* kc x columns */
+    int64_t a_step; /* from one tile to the next, as are the other steps */
+    const real *b;  /* kc x columns */
     int64_t b_rs, b_cs; /* of the two, the one that is not 1 */
-    int64_t b_step;     /* from one panel to the next */
-    const real *start;  /* what the sums start from, times factor; NULL: 0 */
+    int64_t b_step;
+    const real *start; /* what the sums start from, times factor; NULL: 0 */
     int64_t start_rs;
     real factor;
-    real *out;
-    int64_t out_rs;
+    real *out; /* start moves as out does */
+    int64_t out_rs, out_step;
     lanes last; /* of the last vector of columns */
     finish finish;
 } tile_args;
@@ -122,14 +124,23 @@ add_one_k(const int rows, const int vecs, const bool part, lanes last, const rea
     }
 }
 
+/* Tiles with a part of a vector are the rest of a row, or of small products: unrolled they would only be
+ * more code. On AVX-512 all tiles are of that kind. */
+#if defined(__AVX512F__)
+enum { UNROLL_PARTS = true };
+#else
+enum { UNROLL_PARTS = false };
+#endif
+enum { UNROLL = 4 };
+
 /* acc[r][v] += a[r,k] * b[k,v], k ascending: b is read by rows. Four k in one go, so that all but the
  * products, loads and broadcasts is little: a hardware thread that shares its core has only half of the
  * instructions per cycle (bench/gemm_tuning.md: up to 10 % of 768^3). */
 static inline __attribute__((always_inline)) void
 add_products(const int rows, const int vecs, const bool part, const tile_kind kind,
-             const tile_args *t, const real *b, vec acc[TILE_ROWS][MAX_VECS])
+             const tile_args *t, const real *rows_of_a, const real *b,
+             vec acc[TILE_ROWS][MAX_VECS])
 {
-    enum { UNROLL = 4 };
     const int64_t a_rs = kind == A_ROWS ? t->a_rs : 1;
     const int64_t a_cs = kind == PACKED ? TILE_ROWS : kind == A_ROWS ? 1 : t->a_cs;
     const int64_t b_rs = kind == PACKED ? vecs * LANES : t->b_rs;
@@ -137,15 +148,14 @@ add_products(const int rows, const int vecs, const bool part, const tile_kind ki
     const real *a[(TILE_ROWS + 2) / 3];
 #pragma GCC unroll 8
     for (int i = 0; i < (rows + 2) / 3; i++) {
-        a[i] = t->a + 3 * i * a_rs;
+        a[i] = rows_of_a + 3 * i * a_rs;
         if (kind == A_ROWS) OPAQUE(a[i]);
     }
     int64_t k = t->kc;
-    for (; k >= UNROLL; k -= UNROLL) {
+    for (; UNROLL_PARTS || !part ? k >= UNROLL : false; k -= UNROLL) {
 #pragma GCC unroll 4
-        for (int u = 0; u < UNROLL; u++) {
+        for (int u = 0; u < UNROLL; u++)
             add_one_k(rows, vecs, masked, t->last, a, u * a_cs, a_rs, b + u * b_rs, acc);
-        }
 #pragma GCC unroll 8
         for (int i = 0; i < (rows + 2) / 3; i++) a[i] += UNROLL * a_cs;
         b += UNROLL * b_rs;
@@ -162,12 +172,11 @@ add_products(const int rows, const int vecs, const bool part, const tile_kind ki
  * into registers. Pays while there are few rows to share a packed block. */
 static inline __attribute__((always_inline)) void
 add_products_transposed(const int rows, const int vecs, const bool part, const tile_args *t,
-                        const real *columns, vec acc[TILE_ROWS][MAX_VECS])
+                        const real *a, const real *columns, vec acc[TILE_ROWS][MAX_VECS])
 {
     int64_t k = 0;
     if (!part)
         for (; k + QUAD <= t->kc; k += QUAD) {
-            const real *a = t->a + k * t->a_cs;
 #pragma GCC unroll 8
             for (int v = 0; v < vecs; v++) {
                 vec b[QUAD];
@@ -176,7 +185,7 @@ add_products_transposed(const int rows, const int vecs, const bool part, const t
                 for (int q = 0; q < QUAD; q++)
 #pragma GCC unroll 16
                     for (int r = 0; r < rows; r++)
-                        add_product(&acc[r][v], broadcast(a + r * t->a_rs + q * t->a_cs), b[q]);
+                        add_product(&acc[r][v], broadcast(a + r * t->a_rs + (k + q) * t->a_cs), b[q]);
             }
         }
     for (; k < t->kc; k++)
@@ -187,7 +196,7 @@ add_products_transposed(const int rows, const int vecs, const bool part, const t
             vec b = {0};
             for (int j = 0; j < n; j++) b[j] = column[j * t->b_cs];
 #pragma GCC unroll 16
-            for (int r = 0; r < rows; r++) acc[r][v] += t->a[r * t->a_rs + k * t->a_cs] * b;
+            for (int r = 0; r < rows; r++) acc[r][v] += a[r * t->a_rs + k * t->a_cs] * b;
         }
 }
 
@@ -196,7 +205,7 @@ add_products_transposed(const int rows, const int vecs, const bool part, const t
  * registers; part: the last vector of columns is loaded and stored in part. */
 static inline __attribute__((always_inline)) void
 tile(const int rows, const int vecs, const bool part, const tile_kind kind, const tile_args *t,
-     const real *b, const real *start, const real *bias, real *out)
+     const real *a, const real *b, const real *start, const real *bias, real *out)
 {
     const int end = vecs - 1;
     const int64_t out_rs = t->out_rs;
@@ -213,8 +222,8 @@ tile(const int rows, const int vecs, const bool part, const tile_kind kind, cons
                 acc[r][v] = t->factor * load_part(start + r * t->start_rs + v * LANES,
                                                   part && v == end, t->last);
 
-    if (kind == TRANSPOSED) add_products_transposed(rows, vecs, part, t, b, acc);
-    else add_products(rows, vecs, part, kind, t, b, acc);
+    if (kind == TRANSPOSED) add_products_transposed(rows, vecs, part, t, a, b, acc);
+    else add_products(rows, vecs, part, kind, t, a, b, acc);
 
     OPAQUE(t);
     if (t->finish.any) finish_tile(rows, vecs, part, t->last, &t->finish, bias, acc);
@@ -233,15 +242,16 @@ static inline __attribute__((always_inline)) void row_of_tiles(const int rows, c
                                                                const tile_kind kind,
                                                                const tile_args *t)
 {
-    const real *b = t->b, *start = t->start, *bias = t->finish.bias;
+    const real *a = t->a, *b = t->b, *start = t->start, *bias = t->finish.bias;
     real *out = t->out;
     for (int64_t i = t->count; i > 0; i--) {
         OPAQUE(t); /* what it points to is read anew, not held in registers that sums need */
-        tile(rows, vecs, part, kind, t, b, start, bias, out);
+        tile(rows, vecs, part, kind, t, a, b, start, bias, out);
+        a += t->a_step;
         b += t->b_step;
-        out += vecs * LANES;
-        if (start) start += vecs * LANES;
-        if (bias) bias += vecs * LANES * t->finish.bias_cs;
+        out += t->out_step;
+        if (start) start += t->out_step;
+        if (bias) bias += t->out_step * t->finish.bias_cs;
     }
 }
 

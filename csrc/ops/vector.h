@@ -122,7 +122,7 @@ static inline void store_first(real *to, lanes l, vec v)
         to += QUAD;
         part = *((const quad *)&v + 1);
     }
-    const int rest = l.n % QUAD;
+    const int rest = l.n & (QUAD - 1);
 #else
     const vec part = v;
     const int rest = l.n;
