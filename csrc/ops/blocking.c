@@ -42,9 +42,7 @@ blocking product_blocking(const product *p)
     if (!source_is_matrix(&p->a)) s.a = A_COPIED;
     else if (read_a_in_place(p)) s.a = A_IN_PLACE;
     if (p->packed_b) s.b = B_PACKED;
-    else if (s.a == A_IN_PLACE && read_b_in_place(p)) s.b = B_BY_ROWS;
-    else if (p->M <= TRANSPOSED_ROWS && s.a == A_IN_PLACE && source_is_matrix(&p->b) && p->b.row_stride == 1)
-        s.b = B_BY_COLUMNS;
+    else if (s.a == A_IN_PLACE && read_b_in_place(p)) s.b = B_IN_PLACE;
     /* Blocks of K are equal: 260 is 130 + 130, not 256 + 4. */
     s.KC = p->K <= KC_MAX ? max_i64(1, p->K) : ceil_div(p->K, ceil_div(p->K, KC_MAX));
     const int64_t room = fnn_caches()->l2 / 2 / (int64_t)sizeof(real) / KC_MAX;

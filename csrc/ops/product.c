@@ -15,6 +15,7 @@
 #include "ops/product.h"
 
 #include "ops/activation.h"
+#include "ops/gemv.h"
 #include "ops/panels.h"
 
 /* Multiply-adds that pay for one more member: waking a sleeping worker costs some 10 us. */
@@ -43,6 +44,7 @@ static inline int64_t packed_b_size(const product *p, const blocking *s)
 
 size_t product_workspace(const product *p, const blocking *s)
 {
+    if (is_gemv(p)) return 0;
     const int64_t reals = packed_a_size(p, s) + packed_b_size(p, s);
     return (size_t)round_up(reals * (int64_t)sizeof(real), FNN_ALIGN);
 }
@@ -59,20 +61,16 @@ typedef struct step {
     bool first, last; /* of the blocks of K */
 } step;
 
-/* What of the epilogue is done on stored numbers, while they are in L1. */
-static void finish_stored(const product *p, int64_t m, int64_t rows, int64_t n, int64_t cols,
-                          real *out, int64_t out_rs)
+void finish_row(const product *p, int64_t m, int64_t n, int64_t cols, real *out)
 {
-    for (int64_t i = 0; i < rows; i++, out += out_rs) {
-        if (p->activation > FNN_RELU) activate(p->activation, out, out, cols);
-        if (p->mask_out) {
-            uint8_t *to = p->mask_out + (m + i) * p->mask_out_rs + n;
-            for (int64_t j = 0; j < cols; j++) to[j] = out[j] != 0;
-        }
-        if (p->mask) {
-            const uint8_t *mask = p->mask + (m + i) * p->mask_rs + n;
-            for (int64_t j = 0; j < cols; j++) out[j] = mask[j] ? out[j] : 0;
-        }
+    if (p->activation != FNN_IDENTITY) activate(p->activation, out, out, cols);
+    if (p->mask_out) {
+        uint8_t *to = p->mask_out + m * p->mask_out_rs + n;
+        for (int64_t j = 0; j < cols; j++) to[j] = out[j] != 0;
+    }
+    if (p->mask) {
+        const uint8_t *mask = p->mask + m * p->mask_rs + n;
+        for (int64_t j = 0; j < cols; j++) out[j] = mask[j] ? out[j] : 0;
     }
 }
 
@@ -125,7 +123,8 @@ static void compute_direct(const step *s, tile_args *t, const run *r, int64_t m,
     t->last = r->last;
     run_tiles((int)rows, r->vecs, r->last.n < LANES, s->kind, t);
     if (s->last && (p->activation > FNN_RELU || p->mask || p->mask_out))
-        finish_stored(p, m, rows, n, r->cols * t->count, t->out, t->out_rs);
+        for (int64_t i = 0; i < rows; i++) /* while it is in L1; a second ReLU changes nothing */
+            finish_row(p, m + i, n, r->cols * t->count, t->out + i * t->out_rs);
 }
 
 /* The same where columns of the output, of c or of the bias are not contiguous: by way of a scratch tile. */
@@ -181,10 +180,9 @@ static void find_panels(const step *s, tile_args *t, const run *r)
         t->b_rs = round_up(r->cols, LANES);
         t->b_step = r->cols * s->kc;
     } else {
-        t->b = b->base + (b->row_offset + s->k) * b->row_stride + n * b->col_stride;
+        t->b = b->base + (b->row_offset + s->k) * b->row_stride + n;
         t->b_rs = b->row_stride;
-        t->b_cs = b->col_stride;
-        t->b_step = r->cols * b->col_stride;
+        t->b_step = r->cols;
     }
 }
 
@@ -220,13 +218,8 @@ static bool is_scattered(const product *p)
  * Returns how many runs there are. */
 static int cut_columns(const step *s, int64_t height, run runs[3])
 {
-    int64_t wide = TILE_COLS, narrow = TILE_COLS;
-    if (s->kind == TRANSPOSED) {
-        wide = TRANSPOSED_VECS * LANES;
-        narrow = LANES;
-    } else if (s->blocking->b == B_BY_ROWS) {
-        wide = WIDEST(height) * LANES;
-    }
+    const int64_t narrow = TILE_COLS;
+    const int64_t wide = s->blocking->b == B_IN_PLACE ? WIDEST(height) * LANES : narrow;
     int count = 0;
     int64_t begin = 0;
     if (s->nc >= wide) {
@@ -270,7 +263,6 @@ static void compute_step(const step *s, int64_t m, const tiling *cut)
 
 static tile_kind kind_of(const product *p, const blocking *s)
 {
-    if (s->b == B_BY_COLUMNS) return TRANSPOSED;
     if (s->a == A_PACKED) return PACKED;
     return s->a == A_COPIED || p->a.col_stride == 1 ? A_ROWS : A_COLUMNS;
 }
@@ -278,6 +270,10 @@ static tile_kind kind_of(const product *p, const blocking *s)
 void product_block(const product *p, const blocking *blocking, range rows, range cols,
                    void *workspace)
 {
+    if (is_gemv(p)) {
+        if (rows.begin < rows.end) gemv(p, cols);
+        return;
+    }
     step s = {.p = p, .blocking = blocking, .kind = kind_of(p, blocking), .rows = workspace};
     if (workspace) s.panels = s.rows + packed_a_size(p, blocking);
     for (int64_t m = rows.begin; m < rows.end; m += blocking->MC) {

@@ -27,7 +27,7 @@ typedef struct product {
  * machine's caches. No bit of the result depends on it. */
 typedef struct blocking {
     enum { A_PACKED, A_COPIED, A_IN_PLACE } a; /* copied: row by row, as patches are */
-    enum { B_PACKED, B_BY_ROWS, B_BY_COLUMNS } b;
+    enum { B_PACKED, B_IN_PLACE } b;
     int64_t MC, NC, KC;
 } blocking;
 
@@ -58,6 +58,11 @@ bool product_is_small(const product *p, const blocking *s);
 #define product_batch VARIANT(product_batch)
 void product_batch(const product *p, const blocking *s, int64_t count, int64_t a_step,
                    int64_t b_step, int64_t out_step);
+
+/* What is done last with the part of row m of the output that begins at column n, which is stored at out:
+ * activation and masks. */
+#define finish_row VARIANT(finish_row)
+void finish_row(const product *p, int64_t m, int64_t n, int64_t cols, real *out);
 
 /* Members that the whole product pays for, and their workspace. Dereferences nothing. */
 #define product_plan VARIANT(product_plan)

@@ -99,27 +99,9 @@ static void wide_tiles_by_columns(int rows, int vecs, const tile_args *t)
     wide_tiles(rows, vecs, A_COLUMNS, t);
 }
 
-static void transposed_tiles(int rows, int vecs, bool part, const tile_args *t)
-{
-    switch (rows) {
-#define LOW(r)                                                                                    \
-    case r:                                                                                        \
-        if (vecs > 1) row_of_tiles(r, TRANSPOSED_VECS, false, TRANSPOSED, t);                      \
-        else if (part) row_of_tiles(r, 1, true, TRANSPOSED, t);                                    \
-        else row_of_tiles(r, 1, false, TRANSPOSED, t);                                             \
-        break;
-        LOW(1)
-        LOW(2)
-        LOW(3)
-        LOW(4)
-#undef LOW
-    }
-}
-
 void run_tiles(int rows, int vecs, bool part, tile_kind kind, const tile_args *t)
 {
     if (kind == PACKED) packed_tiles(rows, vecs, part, t);
-    else if (kind == TRANSPOSED) transposed_tiles(rows, vecs, part, t);
     else if (kind == A_ROWS && vecs > TILE_VECS) wide_tiles_by_rows(rows, vecs, t);
     else if (kind == A_ROWS) tiles_by_rows(rows, vecs, part, t);
     else if (vecs > TILE_VECS) wide_tiles_by_columns(rows, vecs, t);

@@ -15,9 +15,6 @@ enum { MAX_VECS = 8, MAX_COLS = MAX_VECS * LANES };
 #define WIDEST(rows)                                                                               \
     (TILE_ROWS * TILE_VECS / (rows) < MAX_VECS ? TILE_ROWS * TILE_VECS / (rows) : MAX_VECS)
 
-/* Tiles that transpose b on its way into registers: up to so many rows, so many vectors. */
-enum { TRANSPOSED_ROWS = 4, TRANSPOSED_VECS = 4 };
-
 /* The most of K that a tile takes at once: its rows of a are 12 KB, for a 32 KB L1. Image patches are
  * copied row by row to distance LDA, so that the rows of a tile start in different sets of the cache. */
 enum { KC_MAX = 12288 / (TILE_ROWS * (int)sizeof(real)), LDA = KC_MAX + LANES };
@@ -32,10 +29,9 @@ typedef struct finish {
 
 /* Where a tile finds its operands. */
 typedef enum tile_kind {
-    PACKED,     /* a as pack_rows, b as pack_columns leaves it */
-    A_ROWS,     /* a in place, rows contiguous; rows of b contiguous */
-    A_COLUMNS,  /* a in place, columns contiguous; rows of b contiguous */
-    TRANSPOSED, /* a in place, any strides; columns of b contiguous */
+    PACKED,    /* a as pack_rows, b as pack_columns leaves it */
+    A_ROWS,    /* rows of a, and of b, contiguous */
+    A_COLUMNS, /* columns of a, and rows of b, contiguous */
 } tile_kind;
 
 /* Tiles one after another: side by side in one product, where the same rows of a, which stay in L1, meet
@@ -47,8 +43,7 @@ typedef struct tile_args {
     int64_t a_rs, a_cs;
     int64_t a_step; /* from one tile to the next, as are the other steps */
     const real *b;  /* kc x columns */
-    int64_t b_rs, b_cs; /* of the two, the one that is not 1 */
-    int64_t b_step;
+    int64_t b_rs, b_step;
     const real *start; /* what the sums start from, times factor; NULL: 0 */
     int64_t start_rs;
     real factor;
@@ -168,38 +163,6 @@ add_products(const int rows, const int vecs, const bool part, const tile_kind ki
     }
 }
 
-/* acc[r][v] += a[r,k] * b[k,v], k ascending: the columns of b are contiguous and transposed on their way
- * into registers. Pays while there are few rows to share a packed block. */
-static inline __attribute__((always_inline)) void
-add_products_transposed(const int rows, const int vecs, const bool part, const tile_args *t,
-                        const real *a, const real *columns, vec acc[TILE_ROWS][MAX_VECS])
-{
-    int64_t k = 0;
-    if (!part)
-        for (; k + QUAD <= t->kc; k += QUAD) {
-#pragma GCC unroll 8
-            for (int v = 0; v < vecs; v++) {
-                vec b[QUAD];
-                load_transposed(columns + v * LANES * t->b_cs + k, t->b_cs, b);
-#pragma GCC unroll 4
-                for (int q = 0; q < QUAD; q++)
-#pragma GCC unroll 16
-                    for (int r = 0; r < rows; r++)
-                        add_product(&acc[r][v], broadcast(a + r * t->a_rs + (k + q) * t->a_cs), b[q]);
-            }
-        }
-    for (; k < t->kc; k++)
-#pragma GCC unroll 8
-        for (int v = 0; v < vecs; v++) {
-            const int n = part && v == vecs - 1 ? t->last.n : LANES;
-            const real *column = columns + v * LANES * t->b_cs + k;
-            vec b = {0};
-            for (int j = 0; j < n; j++) b[j] = column[j * t->b_cs];
-#pragma GCC unroll 16
-            for (int r = 0; r < rows; r++) acc[r][v] += a[r * t->a_rs + k * t->a_cs] * b;
-        }
-}
-
 /* out[r,j] = finish(start[r,j] * factor, then one fma(a[r,k], b[k,j], acc) per k ascending).
  * `rows`, `vecs`, `part` and `kind` are constants at every call, so that loops unroll and acc lives in
  * registers; part: the last vector of columns is loaded and stored in part. */
@@ -222,8 +185,7 @@ tile(const int rows, const int vecs, const bool part, const tile_kind kind, cons
                 acc[r][v] = t->factor * load_part(start + r * t->start_rs + v * LANES,
                                                   part && v == end, t->last);
 
-    if (kind == TRANSPOSED) add_products_transposed(rows, vecs, part, t, a, b, acc);
-    else add_products(rows, vecs, part, kind, t, a, b, acc);
+    add_products(rows, vecs, part, kind, t, a, b, acc);
 
     OPAQUE(t);
     if (t->finish.any) finish_tile(rows, vecs, part, t->last, &t->finish, bias, acc);
@@ -255,7 +217,7 @@ static inline __attribute__((always_inline)) void row_of_tiles(const int rows, c
     }
 }
 
-/* The tiles of that size; vecs is 1, 2, or, of the A_ kinds, WIDEST(rows); TRANSPOSED: 1 or TRANSPOSED_VECS. */
+/* The tiles of that size; vecs is 1, 2, or, of the A_ kinds, WIDEST(rows). */
 #define run_tiles VARIANT(run_tiles)
 void run_tiles(int rows, int vecs, bool part, tile_kind kind, const tile_args *t);
 

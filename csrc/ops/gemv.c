@@ -1,0 +1,132 @@
+#include "ops/gemv.h"
+
+#include "ops/vector.h"
+
+bool is_gemv(const product *p)
+{
+    return p->M == 1 && p->N > 1 && p->alpha == 1 && p->out_cs == 1 && !p->packed_b &&
+           source_is_matrix(&p->a) && source_is_matrix(&p->b) &&
+           (p->b.col_stride == 1 || p->b.row_stride == 1);
+}
+
+/* ---- rows of the matrix are contiguous ------------------------------------------------------- */
+
+/* y[j] += x[k] * b[k,j] for ROWS rows at a time, which are read side by side as long streams. The sums
+ * of one block go on from what the block before left in y. */
+enum { ROWS = 8 };
+
+static inline __attribute__((always_inline)) void add_rows(const int rows, const real *x,
+                                                           int64_t x_stride, const real *b,
+                                                           int64_t b_rs, int64_t n, real *y)
+{
+    vec scale[ROWS];
+    const real *row[ROWS];
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++) {
+        scale[r] = x[r * x_stride] - (vec){0};
+        row[r] = b + r * b_rs;
+    }
+    int64_t j = 0;
+    for (; j + LANES <= n; j += LANES) {
+        vec sum = *(const vec *)(y + j);
+#pragma GCC unroll 8
+        for (int r = 0; r < rows; r++) sum += scale[r] * *(const vec *)(row[r] + j);
+        *(vec *)(y + j) = sum;
+    }
+    if (j == n) return;
+    const lanes rest = first_lanes(n - j);
+    vec sum = load_first(y + j, rest);
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++) sum += scale[r] * load_first(row[r] + j, rest);
+    store_first(y + j, rest, sum);
+}
+
+/* So many columns at a time that y stays in L1 from one block of rows to the next. */
+enum { COLUMNS = 8192 / sizeof(real) };
+
+static void gemv_rows(const product *p, range cols)
+{
+    const source *a = &p->a, *b = &p->b;
+    const real *x = a->base + a->row_offset * a->row_stride;
+    for (int64_t n = cols.begin; n < cols.end; n += COLUMNS) {
+        const int64_t count = min_i64(COLUMNS, cols.end - n);
+        const real *rows = b->base + b->row_offset * b->row_stride + n;
+        int64_t k = 0;
+        for (; k + ROWS <= p->K; k += ROWS)
+            add_rows(ROWS, x + k * a->col_stride, a->col_stride, rows + k * b->row_stride,
+                     b->row_stride, count, p->out + n);
+        for (; k < p->K; k++)
+            add_rows(1, x + k * a->col_stride, a->col_stride, rows + k * b->row_stride,
+                     b->row_stride, count, p->out + n);
+    }
+}
+
+/* ---- columns of the matrix are contiguous ---------------------------------------------------- */
+
+/* Vectors of LANES columns whose sums are under way together, as an FMA takes 4 cycles, and the numbers of
+ * a column in a line of memory. */
+enum { GROUPS = 4, LINE = 64 / sizeof(real) };
+
+/* y[j] += sum of x[k] * columns[j * ld + k], k ascending, for groups * LANES columns: squares of them are
+ * transposed on their way into registers. Line by line, as columns may be a distance apart at which they
+ * fall into the same set of the cache. (Asking for lines ahead, a copy in L1 first, or quad by quad:
+ * none is faster, see bench/gemm_tuning.md.) */
+static inline __attribute__((always_inline)) void add_columns(const int groups, int64_t K,
+                                                              const real *x, int64_t x_stride,
+                                                              const real *columns, int64_t ld,
+                                                              real *y)
+{
+    vec sum[GROUPS];
+#pragma GCC unroll 4
+    for (int g = 0; g < groups; g++) sum[g] = *(const vec *)(y + g * LANES);
+    int64_t k = 0;
+    for (; k + LINE <= K; k += LINE)
+#pragma GCC unroll 4
+        for (int g = 0; g < groups; g++)
+            for (int q = 0; q < LINE; q += QUAD) {
+                vec t[QUAD];
+                load_transposed(columns + g * LANES * ld + k + q, ld, t);
+#pragma GCC unroll 4
+                for (int i = 0; i < QUAD; i++) sum[g] += x[(k + q + i) * x_stride] * t[i];
+            }
+    for (; k < K; k++)
+#pragma GCC unroll 4
+        for (int g = 0; g < groups; g++) {
+            vec b;
+            for (int j = 0; j < LANES; j++) b[j] = columns[(g * LANES + j) * ld + k];
+            sum[g] += x[k * x_stride] * b;
+        }
+#pragma GCC unroll 4
+    for (int g = 0; g < groups; g++) *(vec *)(y + g * LANES) = sum[g];
+}
+
+static void gemv_columns(const product *p, range cols)
+{
+    const source *a = &p->a, *b = &p->b;
+    const int64_t K = p->K, ld = b->col_stride;
+    const real *x = a->base + a->row_offset * a->row_stride;
+    const real *columns = b->base + b->row_offset * b->row_stride;
+    int64_t n = cols.begin;
+    for (; n + GROUPS * LANES <= cols.end; n += GROUPS * LANES)
+        add_columns(GROUPS, K, x, a->col_stride, columns + n * ld, ld, p->out + n);
+    for (; n + LANES <= cols.end; n += LANES)
+        add_columns(1, K, x, a->col_stride, columns + n * ld, ld, p->out + n);
+    real sum[LANES];
+    const int64_t rest = cols.end - n;
+    for (int64_t j = 0; j < rest; j++) sum[j] = p->out[n + j];
+    for (int64_t k = 0; k < K; k++)
+        for (int64_t j = 0; j < rest; j++)
+            sum[j] = fma_real(x[k * a->col_stride], columns[(n + j) * ld + k], sum[j]);
+    for (int64_t j = 0; j < rest; j++) p->out[n + j] = sum[j];
+}
+
+void gemv(const product *p, range cols)
+{
+    for (int64_t j = cols.begin; j < cols.end; j++)
+        p->out[j] = p->beta == 0 ? 0 : p->beta * p->c[j * p->c_cs];
+    if (p->b.col_stride == 1) gemv_rows(p, cols);
+    else gemv_columns(p, cols);
+    if (p->bias)
+        for (int64_t j = cols.begin; j < cols.end; j++) p->out[j] += p->bias[j * p->bias_cs];
+    finish_row(p, 0, cols.begin, cols.end - cols.begin, p->out + cols.begin);
+}
