@@ -77,12 +77,12 @@ def checker(a, b, finish=lambda y, rows, columns: y, roundings=0):
 
 
 def rounds_of(flops, dtype, threads):
-    """Fewer rounds where a call takes more than about 50 ms, and with threads: each pauses.
+    """Return 9, or 6 with threads, as each pauses; down to 3 where a call takes 50 ms.
 
-    There are 300 rows here; they shall not take longer than a few minutes.
+    There are 300 rows here; they shall take no longer than six minutes.
     """
-    most = harness.ROUNDS if threads == 1 else 7
-    return int(np.clip(1e11 / np.dtype(dtype).itemsize / flops, 3, most))
+    most = 9 if threads == 1 else 6
+    return int(np.clip(6e10 / np.dtype(dtype).itemsize / flops, 3, most))
 
 
 def product(compare, a, b, threads, **options):
