@@ -46,6 +46,43 @@ def test_gemm_8x8x8_new_result(compare, rng, threads):
     )
 
 
+def test_matmul_8x8x8(compare, rng, threads):
+    a, b = (rng.standard_normal((8, 8), np.float32) for _ in range(2))
+    want, size = reference.gemm(a, b), reference.gemm(np.abs(a), np.abs(b))
+    out = np.empty_like(a)
+
+    compare(
+        op="matmul, a call",
+        shape="8 x 8 x 8",
+        dtype=np.float32,
+        threads=threads,
+        ours=partial(fastnn.matmul, a, b, out=out),
+        check=lambda y: harness.assert_within(y, want, 8 * EPS * size),
+        numpy=lambda: numpy_baseline.gemm(a, b, np.empty_like(out)),
+        torch=lambda: torch_peer.gemm(threads, a, b, np.empty_like(out)),
+        from_torch=torch_peer.arrays,
+    )
+
+
+def test_linear_64_to_10(compare, rng, threads):
+    x, w = rng.standard_normal((64, 64), np.float32), rng.standard_normal((10, 64), np.float32)
+    b = rng.standard_normal(10, np.float32)
+    want, size = reference.linear(x, w, b), reference.linear(np.abs(x), np.abs(w), np.abs(b))
+    out = np.empty((64, 10), np.float32)
+
+    compare(
+        op="linear, a call",
+        shape="64 x 64 -> 10",
+        dtype=np.float32,
+        threads=threads,
+        ours=partial(fastnn.linear, x, w, b, out=out),
+        check=lambda y: harness.assert_within(y, want, 65 * EPS * size),
+        numpy=lambda: numpy_baseline.linear(x, w, b, np.empty_like(out)),
+        torch=lambda: torch_peer.linear(threads, x, w, b),
+        from_torch=torch_peer.arrays,
+    )
+
+
 def test_relu_of_8(compare, rng, threads):
     x = rng.standard_normal(8, np.float32)
 

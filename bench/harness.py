@@ -71,6 +71,8 @@ def compare(
     flops: float = 0,
     nbytes: int = 0,
     footprint: int | None = None,
+    group: str | None = None,
+    rounds: int = ROUNDS,
 ) -> None:
     """Check every contestant's result, then time all of them; the figures go into extra_info.
 
@@ -96,34 +98,43 @@ def compare(
         Bytes read and written by one call, whatever is cached; 0: not reported.
     footprint : int, optional
         Bytes of all arrays together, where some are both read and written. Default: nbytes.
+    group : str, optional
+        The report's summary takes the rows of a group together.
+    rounds : int
+        Of each contestant; fewer where a call takes so long that `ROUNDS` of them take seconds.
     """
     dtype = np.dtype(dtype).name
     info = benchmark.extra_info
     info |= {"op": op, "shape": shape, "dtype": dtype, "threads": threads, **machine()}
-    check(ours())
+    if group:
+        info["group"] = group
     if not benchmark.enabled:
-        benchmark.pedantic(ours)
+        check(benchmark.pedantic(ours))
         return
+    check(ours())
     blas = info["numpy_blas"] = environment.numpy_blas()
     assert blas["threads"] in (None, threads), f"NumPy's BLAS has {blas['threads']} threads"
     contestants = {"ours": ours}
-    contestants["numpy"], info["numpy_how"] = _fastest(numpy(), check)
+    loops = {"ours": _calibrate(ours)[0]}
+    contestants["numpy"], info["numpy_how"], loops["numpy"] = _fastest(numpy(), check)
     if candidates := torch() if torch else {}:
         verify = (lambda result: check(from_torch(result))) if from_torch else _accept
-        contestants["torch"], info["torch_how"] = _fastest(candidates, verify)
-    seconds = _time(info, contestants)
+        contestants["torch"], info["torch_how"], loops["torch"] = _fastest(candidates, verify)
+    seconds = _time(info, contestants, loops, rounds)
     _publish_ratios(info, seconds, blas)
     _publish_rates(info, seconds["ours"], flops, nbytes, footprint or nbytes)
-    loops = max(1, round(SECONDS / seconds["ours"]))
-    benchmark.pedantic(ours, rounds=ROUNDS, iterations=loops, warmup_rounds=1)
+    once = max(1, round(SECONDS / seconds["ours"]))
+    benchmark.pedantic(ours, rounds=rounds, iterations=once, warmup_rounds=1)
 
 
-def _time(info: dict[str, Any], contestants: Contestants) -> dict[str, float]:
+def _time(
+    info: dict[str, Any], contestants: Contestants, loops: Mapping[str, int], rounds: int
+) -> dict[str, float]:
     """Write and return the fastest round of each, in seconds per call."""
-    rounds = _interleave(contestants, info["threads"])
-    seconds = {name: min(times) for name, times in rounds.items()}
+    times = _interleave(contestants, loops, info["threads"], rounds)
+    seconds = {name: min(values) for name, values in times.items()}
     info |= {f"{name}_s": value for name, value in seconds.items()}
-    info["spread"] = statistics.median(rounds["ours"]) / seconds["ours"]
+    info["spread"] = statistics.median(times["ours"]) / seconds["ours"]
     return seconds
 
 
@@ -131,18 +142,19 @@ def _accept(_: Any) -> None:
     pass
 
 
-def _fastest(candidates: Contestants, check: Callable[[Any], None]) -> tuple[Run, str]:
-    """Check each candidate's result and return the fastest with its name."""
-    seconds = {}
+def _fastest(candidates: Contestants, check: Callable[[Any], None]) -> tuple[Run, str, int]:
+    """Check each candidate's result; return the fastest, its name, and the calls of a round."""
+    seconds, loops = {}, {}
     for name, run in candidates.items():
         try:
             check(run())
         except AssertionError as error:
             raise AssertionError(f"{name}: {error}") from error
-        loops = _calibrate(run)
-        seconds[name] = min(_block(run, loops) for _ in range(TRIALS))
+        loops[name], seconds[name] = _calibrate(run)
+        if loops[name] > 1:
+            seconds[name] = min(_block(run, loops[name]) for _ in range(TRIALS))
     best = min(seconds, key=lambda name: seconds[name])
-    return candidates[best], best
+    return candidates[best], best, loops[best]
 
 
 def _block(run: Run, loops: int) -> float:
@@ -154,36 +166,37 @@ def _block(run: Run, loops: int) -> float:
     return (time.perf_counter() - start) / loops
 
 
-def _calibrate(run: Run) -> int:
-    """Number of calls that last `SECONDS`."""
+def _calibrate(run: Run) -> tuple[int, float]:
+    """Number of calls that last `SECONDS`, and about how many seconds one takes."""
     loops = 1
     while True:
         seconds = min(_block(run, loops) for _ in range(TRIALS))
         if seconds * loops >= SECONDS / 4:
-            return max(1, math.ceil(SECONDS / seconds))
+            return max(1, math.ceil(SECONDS / seconds)), seconds
         loops *= 4
 
 
-def _interleave(contestants: Contestants, threads: int) -> dict[str, list[float]]:
+def _interleave(
+    contestants: Contestants, loops: Mapping[str, int], threads: int, rounds: int
+) -> dict[str, list[float]]:
     """Time all contestants in turn, and back; return the seconds per call of every round."""
-    loops = {name: _calibrate(run) for name, run in contestants.items()}
-    rounds: dict[str, list[float]] = {name: [] for name in contestants}
+    times: dict[str, list[float]] = {name: [] for name in contestants}
     order = list(contestants)
     collecting = gc.isenabled()
     gc.disable()
     try:
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             for name in order:
                 run = contestants[name]
                 if threads > 1:
                     time.sleep(SETTLE)
                 _block(run, loops[name] // 8 + 1)  # wakes its threads, warms its caches
-                rounds[name].append(_block(run, loops[name]))
+                times[name].append(_block(run, loops[name]))
             order.reverse()
     finally:
         if collecting:
             gc.enable()
-    return rounds
+    return times
 
 
 def _publish_ratios(info: dict[str, Any], seconds: dict[str, float], blas: dict[str, Any]) -> None:

@@ -28,6 +28,66 @@ def gemm(a: Array, b: Array, out: Array) -> Contestants:
     return {"matmul": partial(np.matmul, a, b, out), "dot": partial(np.dot, a, b, out)}
 
 
+def gemm_strided(a: Array, b: Array, out: Array) -> Contestants:
+    """Out = a @ b for strides that BLAS may not read: NumPy copies, or we do, into buffers."""
+    a_copy, b_copy = np.empty(a.shape, a.dtype), np.empty(b.shape, b.dtype)
+
+    def copies() -> Array:
+        np.copyto(a_copy, a)
+        np.copyto(b_copy, b)
+        return np.matmul(a_copy, b_copy, out)
+
+    return {**gemm(a, b, out), "copies, matmul": copies}
+
+
+def gemm_bias_relu(a: Array, b: Array, bias: Array, out: Array) -> Contestants:
+    """Out = max(a @ b + bias, 0), bias (1, N) or (M, 1): two passes, over all or by blocks."""
+    zero = np.zeros((), out.dtype)
+    rows, columns = out.shape
+
+    def passes(product: Callable[..., Any], step: int) -> Array:
+        product(a, b, out)
+        for i in range(0, rows, step):
+            part = out[i : i + step]
+            np.add(part, bias[i : i + step] if len(bias) > 1 else bias, out=part)
+            np.maximum(part, zero, out=part)
+        return out
+
+    step = max(1, BLOCK // columns)
+    return {
+        f"{product.__name__}, {how}": partial(passes, product, size)
+        for product in (np.matmul, np.dot)
+        for how, size in {"at once": rows, f"blocks of {min(step, rows)} rows": step}.items()
+        if how == "at once" or step < rows
+    }
+
+
+def linear(x: Array, w: Array, b: Array, out: Array) -> Contestants:
+    """Out = x @ w.T + b, w (O, I)."""
+
+    def run(product: Callable[..., Any]) -> Array:
+        product(x, w.T, out)
+        return np.add(out, b, out=out)
+
+    return {"matmul, add": partial(run, np.matmul), "dot, add": partial(run, np.dot)}
+
+
+def linear_constant(x: Array, w: Array, out: Array) -> Contestants:
+    """Out = x @ w.T with weights (O, I) that may be laid out beforehand."""
+    layouts = {"": w.T, ", w.T laid out": np.ascontiguousarray(w.T)}
+    return {
+        name + how: run for how, wt in layouts.items() for name, run in gemm(x, wt, out).items()
+    }
+
+
+def matmul(a: Array, b: Array, out: Array) -> Contestants:
+    """Out = a @ b for batches; BLAS is called for each product, einsum's loop for all."""
+    candidates: Contestants = {"matmul": partial(np.matmul, a, b, out)}
+    if out[0].size <= 1 << 10:  # beyond, the loop is never faster
+        candidates["einsum"] = partial(np.einsum, "bij,bjk->bik", a, b, out=out)
+    return candidates
+
+
 def bias_backward(dy: Array, out: Array) -> Contestants:
     """Out (O,) = the sum over the rows of dy (M, O); BLAS sums as a product with ones."""
     ones = np.ones(dy.shape[0], dy.dtype)

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import environment
+import mkl_preload
+import summary
 
 BENCH = Path(__file__).resolve().parent
 Row = dict[str, Any]
@@ -38,13 +40,13 @@ QUIET = 1.15  # times the fastest round may the median take; on an idle machine 
 TEXT_COLUMNS = 3  # these are aligned on the left
 
 
-def run(select: str | None, target: Path) -> None:
+def run(select: str | None, target: Path, mkl_as_intel: bool = False) -> None:
     """Time the selected benchmarks, in a process whose NumPy is not held back; write JSON.
 
     Raises
     ------
     SystemExit
-        If one failed.
+        If one failed, or MKL cannot be told that the CPU is Intel's.
     """
     # -P: the installed fastnn, not the sources beside this folder, which have no compiled kernels
     command = [sys.executable, "-P", "-m", "pytest", str(BENCH), "-q", "--benchmark-enable"]
@@ -53,7 +55,13 @@ def run(select: str | None, target: Path) -> None:
         command += ["-k", select]
     environ = dict(os.environ)
     environment.clear_blas_variables(environ)
-    code = subprocess.run(command, cwd=BENCH.parent, env=environ).returncode
+    with tempfile.TemporaryDirectory() as folder:
+        if mkl_as_intel:
+            try:
+                mkl_preload.preload(mkl_preload.build(Path(folder)), environ)
+            except mkl_preload.NoPreloadError as error:
+                raise SystemExit(f"--mkl-as-intel: {error}") from error
+        code = subprocess.run(command, cwd=BENCH.parent, env=environ).returncode
     if code != 0:
         raise SystemExit(code)
 
@@ -130,21 +138,13 @@ def heading(machine: dict[str, Any], rows: Sequence[Row]) -> str:
 
 def table(rows: Sequence[Row]) -> str:
     """Return the rows as aligned text."""
-    lines = [COLUMNS, *(cells(row) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if i < TEXT_COLUMNS else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
+    return summary.align([COLUMNS, *(cells(row) for row in rows)], left=range(TEXT_COLUMNS))
 
 
 def losses(rows: Sequence[Row]) -> str:
     """Say how many rows are slower than a peer."""
     lines = []
-    for key, peer in (("ratio_numpy", "NumPy"), ("ratio_torch", "PyTorch")):
+    for key, peer in summary.PEERS.items():
         ratios = [row[key] for row in rows if row.get(key) is not None]
         if ratios:
             slower = sum(value < 1 for value in ratios)
@@ -159,17 +159,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--select", metavar="EXPRESSION", help="which benchmarks, as pytest's -k")
     parser.add_argument("--json", type=Path, help="keep the results there")
     parser.add_argument("--output", type=Path, default=Path("bench.png"), help="chart (bench.png)")
+    parser.add_argument(
+        "--mkl-as-intel", action="store_true", help="tell PyTorch's MKL that the CPU is Intel's"
+    )
     options = parser.parse_args(arguments)
+    if options.results and options.mkl_as_intel:
+        parser.error("--mkl-as-intel is for a run, not for results of an earlier one")
     if options.results:
         machine, rows = load(options.results)
     else:
         with tempfile.TemporaryDirectory() as folder:
             results = (options.json or Path(folder) / "results.json").resolve()
-            run(options.select, results)
+            run(options.select, results, options.mkl_as_intel)
             machine, rows = load(results)
     if not rows:
         raise SystemExit("nothing was timed")
-    print(heading(machine, rows), table(rows), losses(rows), sep="\n\n")
+    parts = (heading(machine, rows), table(rows), losses(rows))
+    parts += (summary.groups(rows), summary.threads(rows))
+    print(*filter(None, parts), sep="\n\n")
     try:
         import chart
     except ImportError as error:

@@ -9,6 +9,7 @@ import pytest
 
 import environment
 import harness
+import mkl_preload
 import numpy_baseline
 import numpy_conv2d
 import peak
@@ -57,6 +58,11 @@ def test_conv2d(monkeypatch, rng, conv, patches):
 def test_products_and_pools(rng):
     a, b = integers(rng, 5, 7), integers(rng, 7, 4)
     check_all(numpy_baseline.gemm(a, b, np.empty((5, 4), np.float32)), reference.gemm(a, b))
+    assert len(numpy_baseline.gemm_strided(a, b, np.empty((5, 4), np.float32))) == 3
+    check_all(
+        numpy_baseline.gemm_strided(a[::-2, ::2], b[6::-2], np.empty((3, 4), np.float32)),
+        reference.gemm(a[::-2, ::2].copy(), b[6::-2].copy()),
+    )
     db = np.empty(7, np.float32)
     check_all(numpy_baseline.bias_backward(a, db), reference.bias_backward(a))
     x = rng.permutation(2 * 6 * 4 * 3).reshape(2, 6, 4, 3).astype(np.float32)  # no ties
@@ -73,6 +79,26 @@ def test_products_and_pools(rng):
         numpy_baseline.avg_pool2d_backward(dy, 2, dx),
         reference.avg_pool2d_backward(dy, x.shape, 2),
     )
+
+
+@pytest.mark.parametrize("rows", [5, 2 * numpy_baseline.BLOCK // 3 + 1])
+def test_products_with_more_to_them(rng, rows):
+    a, b = integers(rng, rows, 4), integers(rng, 4, 3)
+    for bias in (integers(rng, 1, 3), integers(rng, rows, 1)):
+        candidates = numpy_baseline.gemm_bias_relu(a, b, bias, np.empty((rows, 3), np.float32))
+        assert len(candidates) == (2 if rows == 5 else 4)  # blocks of rows, where there are many
+        check_all(candidates, np.maximum(a @ b + bias, 0))
+    out = np.empty((rows, 3), np.float32)
+    check_all(numpy_baseline.linear(a, b.T, b[0], out), a @ b + b[0])
+    check_all(numpy_baseline.linear_constant(a, b.T.copy(), out), a @ b)
+
+
+@pytest.mark.parametrize("n", [9, 40])
+def test_batched_products(rng, n):
+    a, b = integers(rng, 3, n, 4), integers(rng, 3, 4, n)
+    candidates = numpy_baseline.matmul(a, b, np.empty((3, n, n), np.float32))
+    assert len(candidates) == (2 if n == 9 else 1)
+    check_all(candidates, np.stack([reference.gemm(*pair) for pair in zip(a, b, strict=True)]))
 
 
 @pytest.mark.parametrize("size", [5, 2 * numpy_baseline.BLOCK + 3])
@@ -143,6 +169,31 @@ def test_timing_stops_where_numpy_was_loaded_too_early(request):
     )
     assert process.returncode == 4
     assert "OPENBLAS_CORETYPE=Haswell" in process.stderr
+
+
+def test_mkl_is_told_that_the_cpu_is_intels(tmp_path):
+    """In a process that preloads the library, and in no other."""
+    try:
+        library = mkl_preload.build(tmp_path)
+    except mkl_preload.NoPreloadError as error:
+        pytest.skip(str(error))
+    command = [sys.executable, "-c", "import mkl_preload; print(mkl_preload.preloaded())"]
+    folder = os.path.dirname(mkl_preload.__file__)
+    for told in (False, True):
+        environ = {**os.environ, "PYTHONPATH": folder}
+        environ.pop("LD_PRELOAD", None)  # this process may be one that was told
+        if told:
+            mkl_preload.preload(library, environ)
+        process = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
+        assert process.stdout.strip() == str(told)
+
+
+def test_mkl_needs_a_compiler(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(mkl_preload.NoPreloadError, match="no C compiler"):
+        mkl_preload.build(tmp_path)
 
 
 def test_peak_is_measured():

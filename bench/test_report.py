@@ -6,6 +6,7 @@ import pytest
 
 import chart
 import report
+import summary
 
 ROW = {
     "op": "gemm",
@@ -63,6 +64,56 @@ def test_refused_ratio_is_not_shown(tmp_path):
     assert "no ratio to NumPy: NumPy is held back" in report.heading({}, rows)
     chart.draw(rows, "", tmp_path / "chart.png")  # has nothing to show, and does not fail
     assert report.losses(rows) == ""
+
+
+def test_groups_are_summed_up(tmp_path, capsys):
+    grouped = {**ROW, "group": "network"}
+    rows = [
+        {**grouped, "ratio_numpy": 4.0},
+        {**grouped, "ratio_numpy": 0.25, "op": "gemm NT", "ratio_torch": 3.0},
+        {**grouped, "ratio_numpy": 8.0},
+        {**grouped, "ratio_numpy": 1.5, "threads": 2},
+        {**grouped, "ratio_numpy": None, "dtype": "float64"},
+        {**grouped, "ratio_numpy": 2.0, "group": "squares"},
+        ROW,  # no group
+    ]
+    head, *lines = (line.split() for line in summary.groups(rows).splitlines())
+    assert head[:4] == ["group", "dtype", "threads", "isa"]
+    shape = "64 x 64 x 64"
+    assert [" ".join(line) for line in lines] == [
+        f"network float32 1 avx2 NumPy 3 2.00 1 0.25 gemm NT {shape}",
+        f"network float32 1 avx2 PyTorch 1 3.00 0 3.00 gemm NT {shape}",
+        f"network float32 2 avx2 NumPy 1 1.50 0 1.50 gemm {shape}",
+        f"squares float32 1 avx2 NumPy 1 2.00 0 2.00 gemm {shape}",
+    ]
+    report.main([str(write(tmp_path / "r.json", *rows)), "--output", str(tmp_path / "r.png")])
+    assert summary.groups(rows) in capsys.readouterr().out
+    assert summary.groups([ROW]) == ""
+
+
+def test_rows_that_threads_make_slower():
+    two = {**ROW, "threads": 2}
+    other = {**ROW, "shape": "8 x 8 x 8"}
+    rows = [two, ROW, {**other, "threads": 2, "ours_s": 3e-6}, other]
+    assert summary.threads(rows).splitlines() == [
+        "slower by more than 5% with more threads: 1 of 2",
+        "  gemm 8 x 8 x 8 float32: 1.50 times as long as with 1",
+    ]
+    assert summary.threads([ROW, other]) == ""
+
+
+def test_mkl_as_intel_needs_a_run(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        report.main([str(write(tmp_path / "r.json", ROW)), "--mkl-as-intel"])
+    assert "--mkl-as-intel is for a run" in capsys.readouterr().err
+
+
+def test_mkl_as_intel_says_what_is_missing(tmp_path, monkeypatch):
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("sys.platform", "linux")
+    with pytest.raises(SystemExit, match="--mkl-as-intel: no C compiler"):
+        report.main(["--mkl-as-intel", "--json", str(tmp_path / "r.json")])
 
 
 def test_nothing_timed(tmp_path):

@@ -15,7 +15,12 @@ from typing import Any
 
 import numpy as np
 
+import mkl_preload
+
 Contestants = dict[str, Callable[[], Any]]
+
+# asked before PyTorch loads its MKL
+MKL = " with MKL told that the CPU is Intel's" if mkl_preload.preloaded() else ""
 
 
 @functools.cache
@@ -41,7 +46,8 @@ def _peer(function: Callable[..., Contestants]) -> Callable[..., Contestants]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found = function(torch, *args, **options)
-            return {f"PyTorch {torch.__version__}, {name}": run for name, run in found.items()}
+            peer = f"PyTorch {torch.__version__}{MKL}"
+            return {f"{peer}, {name}": run for name, run in found.items()}
 
     return candidates
 
@@ -72,6 +78,48 @@ def gemm(torch: Any, a: Any, b: Any, out: Any) -> Contestants:
     """Out = a @ b."""
     a, b, out = (torch.from_numpy(x) for x in (a, b, out))
     return {"mm": partial(torch.mm, a, b, out=out)}
+
+
+@_peer
+def gemm_strided(torch: Any, a: Any, b: Any, out: Any) -> Contestants:
+    """Out = a @ b. Tensors have no negative strides: arrays that are reversed are flipped."""
+    out = torch.from_numpy(out)
+    if min(*a.strides, *b.strides) > 0:
+        return {"mm": partial(torch.mm, torch.from_numpy(a), torch.from_numpy(b), out=out)}
+    a, b = (torch.from_numpy(x[::-1, ::-1]) for x in (a, b))
+    return {"flip, mm": lambda: torch.mm(a.flip(0, 1), b.flip(0, 1), out=out)}
+
+
+@_peer
+def gemm_bias_relu(torch: Any, a: Any, b: Any, bias: Any, out: Any) -> Contestants:
+    """Out = max(a @ b + bias, 0)."""
+    a, b, bias, out = (torch.from_numpy(x) for x in (a, b, bias, out))
+    return {"addmm, relu_": lambda: torch.addmm(bias, a, b, out=out).relu_()}
+
+
+@_peer
+def linear(torch: Any, x: Any, w: Any, b: Any) -> Contestants:
+    """x @ w.T + b, w (O, I)."""
+    x, w, b = (torch.from_numpy(array) for array in (x, w, b))
+    return {"linear": partial(torch.nn.functional.linear, x, w, b)}
+
+
+@_peer
+def linear_constant(torch: Any, x: Any, w: Any, out: Any) -> Contestants:
+    """Out = x @ w.T with weights (O, I) that may be laid out beforehand."""
+    x, w, out = (torch.from_numpy(array) for array in (x, w, out))
+    return {
+        "linear": partial(torch.nn.functional.linear, x, w),
+        "mm": partial(torch.mm, x, w.T, out=out),
+        "mm, w.T laid out": partial(torch.mm, x, w.T.contiguous(), out=out),
+    }
+
+
+@_peer
+def matmul(torch: Any, a: Any, b: Any, out: Any) -> Contestants:
+    """Out = a @ b for batches."""
+    a, b, out = (torch.from_numpy(x) for x in (a, b, out))
+    return {"bmm": partial(torch.bmm, a, b, out=out)}
 
 
 @_peer
