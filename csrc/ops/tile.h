@@ -126,7 +126,11 @@ enum { UNROLL_PARTS = true };
 #else
 enum { UNROLL_PARTS = false };
 #endif
+#if defined(__FMA__) || defined(__aarch64__)
 enum { UNROLL = 4 };
+#else
+enum { UNROLL = 1 }; /* a product waits in a register for its sum: there is none left to load ahead */
+#endif
 
 /* acc[r][v] += a[r,k] * b[k,v], k ascending: b is read by rows. Four k in one go, so that all but the
  * products, loads and broadcasts is little: a hardware thread that shares its core has only half of the
@@ -147,7 +151,7 @@ add_products(const int rows, const int vecs, const bool part, const tile_kind ki
         if (kind == A_ROWS) OPAQUE(a[i]);
     }
     int64_t k = t->kc;
-    for (; UNROLL_PARTS || !part ? k >= UNROLL : false; k -= UNROLL) {
+    for (; UNROLL > 1 && (UNROLL_PARTS || !part) && k >= UNROLL; k -= UNROLL) {
 #pragma GCC unroll 4
         for (int u = 0; u < UNROLL; u++)
             add_one_k(rows, vecs, masked, t->last, a, u * a_cs, a_rs, b + u * b_rs, acc);
