@@ -1,4 +1,4 @@
-"""Products around every constant by which they are cut: tiles, blocks of K, N and M, operands in place.
+"""Products around the constants by which they are cut: tiles, blocks of K, N, M, operands in place.
 
 One large product per dtype and K is compared with the chain; since an output does not depend on the
 product it is part of, every smaller one, however it is computed, must have the same bits.
@@ -26,7 +26,7 @@ DEPTHS = (1, 2, 3, 4, 5, 8, 127, 128, 129, 255, 256, 257, 511, 512, 513, 1025)
 
 
 def with_row_length(x, length):
-    """x in a matrix with longer rows, which fall into few cache sets when `length` is a power of 2."""
+    """x in a matrix with longer rows: of 2**i numbers, they fall into few sets of a cache."""
     base = np.full((x.shape[0], length), np.nan, x.dtype)
     base[:, : x.shape[1]] = x
     return base[:, : x.shape[1]]

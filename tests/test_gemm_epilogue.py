@@ -1,4 +1,4 @@
-"""What a product does besides multiplying: start from c, add a bias, mask, store with any strides."""
+"""What a product does besides multiplying: starts from c, adds a bias, masks, stores anywhere."""
 
 import numpy as np
 import pytest
@@ -104,7 +104,7 @@ def test_one_column_one_row(rng, dtype, layout):
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("layout", ["contiguous", *OUT_LAYOUTS])
 def test_mask(rng, dtype, activation, layout):
-    """0 where the mask is False, even where the product is NaN; elsewhere the mask changes no bit."""
+    """0 where the mask is False, even in place of a NaN; elsewhere no bit changes."""
     for m, n, k in SHAPES:
         a, b = operands(rng, dtype, m, n, k)
         a[: m // 2, :1] = np.nan

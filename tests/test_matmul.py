@@ -98,7 +98,7 @@ def test_shapes(rng, dtype, a, b):
 def test_out(rng, dtype, a, b, layout):
     a, b = normal(rng, a, dtype), normal(rng, b, dtype)
     want = by_gemm(a, b)
-    out = nan_out(layout, want.shape, dtype)
+    out = nan_out(layout if want.ndim else "contiguous", want.shape, dtype)
     assert fastnn.matmul(a, b, out=out) is out
     assert_same_bits(out, want)
     if out.size:
@@ -170,15 +170,16 @@ def test_views_of_out(rng, dtype):
 def test_many_axes(rng, dtype):
     """Axes of one element, and those that lie as one, count for nothing."""
     most = 64 if np.lib.NumpyVersion(np.__version__) >= "2.0.0" else 32
-    ones = (1,) * (most - 5)
-    a, b = normal(rng, (2, *ones, 3, 4, 5), dtype), normal(rng, (3, 5, 2), dtype)
-    assert_is_gemm(a, b)
+    ones = (1,) * (most - 4)
+    a, b = normal(rng, (2, 3, 4, 5), dtype), normal(rng, (3, 5, 2), dtype)
+    got = fastnn.matmul(a.reshape(2, *ones, 3, 4, 5), b)
+    assert_same_bits(got, by_gemm(a, b).reshape(2, *ones, 3, 4, 2))
+    got = fastnn.matmul(a.reshape(*ones, 2, 3, 4, 5)[..., ::-1, ::-1, :, :], b)
+    assert_same_bits(got, by_gemm(a[::-1, ::-1], b).reshape(*ones, 2, 3, 4, 2))
     a, b = normal(rng, (2,) * 12, dtype), normal(rng, (2,) * 9, dtype)
     assert_is_gemm(a, b)
     assert_is_gemm(a.T, b)
     assert_is_gemm(a, b.T)
-    a = np.broadcast_to(a, (*ones[: most - 12], *a.shape))
-    assert_is_gemm(a, b)
 
 
 @pytest.mark.parametrize(

@@ -122,8 +122,13 @@ def test_attributes(dtype):
     ids=["constructor", "constructor with array", "pickle", "copy", "deepcopy", "subclass"],
 )
 def test_made_by_pack_alone(make):
-    with pytest.raises(TypeError, match=r"PackedMatrix"):
+    with pytest.raises(TypeError):
         make()
+
+
+def test_the_constructor_says_what_to_call():
+    with pytest.raises(TypeError, match=r"^PackedMatrix: use fastnn\.pack$"):
+        fastnn.PackedMatrix()
 
 
 def test_new_cannot_be_used_by_mistake():
