@@ -180,7 +180,9 @@ def test_every_kernel_has_a_reference():
     """And with the same arguments, less those that say where the result goes."""
     runtime = re.compile(r"_|get_|set_")
     kernels = {
-        name: f for name, f in vars(_core).items() if callable(f) and not runtime.match(name)
+        name: f
+        for name, f in vars(_core).items()
+        if callable(f) and not isinstance(f, type) and not runtime.match(name)
     }
     assert len(kernels) > 20
     for name, kernel in kernels.items():
