@@ -102,7 +102,7 @@ def pack(w: ArrayLike, *, trans_b: bool = True) -> Array:
 
 
 def matmul(a: ArrayLike, b: ArrayLike) -> Array:
-    """y = a @ b for the matrices of two batches, broadcast: (..., M, K), (..., K, N) -> (..., M, N).
+    """y = a @ b, matrix by matrix, the axes before them broadcast: (..., M, K), (..., K, N).
 
     An array of one axis is a row on the left, a column on the right; y lacks that axis.
     """

@@ -1,4 +1,5 @@
-/* gemm, pack and matmul equal the loop that specifies them, bit for bit, at any blocking, stride and team. */
+/* gemm, pack and matmul equal the loop that specifies them, bit for bit, at any blocking, stride
+ * and team. */
 #include "check.h"
 
 static uint64_t seed = 1;
@@ -31,7 +32,7 @@ static double rounded(fnn_dtype dtype, double x)
     return dtype == FNN_F32 ? (float)x : x;
 }
 
-/* Strides of a (rows, cols) operand, with gaps; it lies in less than 2 (rows + 3) (cols + 3) elements. */
+/* Strides of a (rows, cols) operand, with gaps; it fits in 2 (rows + 3) (cols + 3) elements. */
 static void strides(int transposed, int scattered, int64_t rows, int64_t cols, int64_t *rs,
                     int64_t *cs)
 {
