@@ -2,8 +2,8 @@
 
 The functions have the names and the arguments of the compiled kernels, less ``out=`` and
 ``accumulate=``. They convert floating-point inputs to float64 and return float64, modify no
-argument, check nothing and do not look for speed. Layouts are those of the kernels: images NHWC,
-convolution weights OHWI, linear weights (out, in).
+argument but ``mask_out``, check nothing and do not look for speed. Layouts are those of the
+kernels: images NHWC, convolution weights OHWI, linear weights (out, in).
 
 Letters: ``N`` batch, ``I`` and ``O`` features in and out, ``H W C`` and ``OH OW O`` the image
 before and after, ``KH KW`` the window, ``G`` groups.
@@ -76,17 +76,37 @@ def gemm(
     c: ArrayLike | None = None,
     bias: ArrayLike | None = None,
     activation: str | None = None,
+    mask: ArrayLike | None = None,
+    mask_out: NDArray[np.bool_] | None = None,
 ) -> Array:
-    """y = act(beta*c + alpha * a @ b + bias): a (M, K), b (K, N), c (M, N), bias (N,) -> (M, N).
+    """y = act(beta*c + alpha * a @ b + bias): a (M, K), b (K, N), c (M, N) -> (M, N).
 
-    With trans_a, a is (K, M); with trans_b, b is (N, K). c is not read where beta = 0.
+    With trans_a, a is (K, M); with trans_b, b is (N, K). c is not read where beta = 0. bias is
+    (N,) or (1, N), one per column, or (M, 1), one per row. Then mask_out (M, N) is set to y != 0,
+    and y to 0 where mask (M, N) is False: the gradient of a relu whose mask_out it was.
     """
     left = _f64(a).T if trans_a else _f64(a)
     right = _f64(b).T if trans_b else _f64(b)
     y: Array = alpha * left @ right
     if beta != 0 and c is not None:
         y = beta * _f64(c) + y
-    return _activate(y if bias is None else y + _f64(bias), activation)
+    y = _activate(y if bias is None else y + _f64(bias), activation)
+    if mask_out is not None:
+        mask_out[...] = y != 0
+    return y if mask is None else np.where(mask, y, 0.0)
+
+
+def pack(w: ArrayLike, *, trans_b: bool = True) -> Array:
+    """A copy of w, (O, I), or (K, N) without trans_b: for `linear` and for the b of `gemm`."""
+    return np.array(w, dtype=np.float64)
+
+
+def matmul(a: ArrayLike, b: ArrayLike) -> Array:
+    """y = a @ b, matrix by matrix, the axes before them broadcast: (..., M, K), (..., K, N).
+
+    An array of one axis is a row on the left, a column on the right; y lacks that axis.
+    """
+    return np.asarray(np.matmul(_f64(a), _f64(b)))
 
 
 def linear(

@@ -24,6 +24,8 @@ LABELS = np.array([0, 1, 2])
 # A correct call of every kernel: positional array arguments by name, then the rest.
 GOOD = {
     "gemm": ({"a": f32(3, 4), "b": f32(4, 5)}, {}, (3, 5)),
+    "matmul": ({"a": f32(3, 4), "b": f32(4, 5)}, {}, (3, 5)),
+    "pack": ({"w": f32(5, 4)}, {}, None),
     "linear": ({"x": f32(3, 4), "w": f32(5, 4), "b": f32(5)}, {}, (3, 5)),
     "bias_backward": ({"dy": f32(3, 5)}, {}, (5,)),
     "conv2d": ({"x": f32(2, 5, 6, 3), "w": f32(4, 3, 2, 3), "b": f32(4)}, {}, (2, 3, 5, 4)),

@@ -46,6 +46,8 @@ def calls(dtype, *, m, n, k, conv, activation="tanh"):
 def _products(rng, dtype, m, n, k, activation):
     a, b, at, bt = (normal(rng, s, dtype) for s in [(m, k), (k, n), (k, m), (n, k)])
     c, bias, dy = normal(rng, (m, n), dtype), normal(rng, n, dtype), normal(rng, (m, n), dtype)
+    column, short = normal(rng, (m, 1), dtype), min(k, 40)
+    batch, several = normal(rng, (5, m, short), dtype), normal(rng, (3, 1, short, n), dtype)
 
     def gemm(trans_a, trans_b):
         return lambda a, b, c, bias, out: (
@@ -57,12 +59,46 @@ def _products(rng, dtype, m, n, k, activation):
     def linear(x, w, b, out):
         return (fastnn.linear(x, w, b, activation=activation, out=out),)
 
+    def linear_packed(x, w, b, out):
+        return (fastnn.linear(x, fastnn.pack(w), b, activation=activation, out=out),)
+
+    def gemm_packed(a, b, c, column, out):
+        packed = fastnn.pack(b, trans_b=False)
+        return (fastnn.gemm(a, packed, alpha=0.5, beta=2.0, c=c, bias=column, out=out),)
+
+    def gemm_mask_out(a, bt, column, out):
+        mask = np.empty((m, n), bool)
+        relu = {"activation": "relu", "mask_out": mask}
+        return fastnn.gemm(a, bt, trans_b=True, bias=column, **relu, out=out), mask
+
+    def gemm_mask(at, b, mask, out):
+        return (fastnn.gemm(at, b, trans_a=True, mask=mask, out=out),)
+
+    def gemm_by_columns(a, b, c, column, out):
+        """Column by column, from c by columns."""
+        got = np.empty((n, m), dtype).T
+        fastnn.gemm(a, b, beta=2.0, c=np.asfortranarray(c), bias=column, out=got)
+        out[...] = got
+        return (out,)
+
+    def matmul(a, b, out):
+        return (fastnn.matmul(a, b, out=out),)
+
     return [
         Call("gemm", (a, b, c, bias), (m, n), gemm(False, False)),
         Call("gemm nt", (a, bt, c, bias), (m, n), gemm(False, True)),
         Call("gemm tn", (at, b, c, bias), (m, n), gemm(True, False)),
         Call("gemm tt", (at, bt, c, bias), (m, n), gemm(True, True)),
+        Call("gemm packed", (a, b, c, column), (m, n), gemm_packed),
+        Call("gemm with mask_out", (a, bt, column), (m, n), gemm_mask_out),
+        Call("gemm with mask", (at, b, dy > 0), (m, n), gemm_mask),
+        Call("gemm by columns", (a, b, c, column), (m, n), gemm_by_columns),
+        Call("matmul", (a, b), (m, n), matmul),
+        Call("matmul of a vector", (a, b[:, 0].copy()), (m,), matmul),
+        Call("matmul of a batch", (batch, batch.swapaxes(1, 2).copy()), (5, m, m), matmul),
+        Call("matmul of two batches", (batch, several), (3, 5, m, n), matmul),
         Call("linear", (a, bt, bias), (m, n), linear),
+        Call("linear packed", (a, bt, bias), (m, n), linear_packed),
         Call("bias_backward", (dy,), (n,), lambda dy, out: (fastnn.bias_backward(dy, out=out),)),
     ]
 

@@ -72,6 +72,49 @@ def check_strided(dtype, side):
             assert_same_bits(out, fastnn.gemm(a_view[:, ::-1].copy(), b_view[::-1].copy()))
 
 
+def check_gaps(dtype, side):
+    """Rows apart: what lies behind a row's end is the gap, or, behind the last row, nothing."""
+    rng = np.random.default_rng(4)
+
+    def block(rows, columns):
+        """The last columns of a guarded matrix that ends with them, or the first."""
+        whole = guarded(normal(rng, (rows, columns + 5), dtype), side)
+        return whole[:, 5:] if side == "after" else whole[:, :columns]
+
+    for m, n, k in [(1, 33, 9), (3, 21, 67), (4, 16, 64), (7, 33, 5), (13, 130, 40), (30, 50, 300)]:
+        a, at, b, bt = block(m, k), block(k, m), block(k, n), block(n, k)
+        print(f"products with gaps {m, n, k} guard {side}", flush=True)
+        c, column, out = block(m, n), block(m, 2)[:, 1:], block(m, n)
+        mask, mask_out = (
+            guarded(rng.random((m, n)) < 0.5, side),
+            guarded(np.empty((m, n), bool), side),
+        )
+        for left, right, flags in [
+            (a, b, {}),
+            (a, bt, {"trans_b": True}),
+            (at, b, {"trans_a": True}),
+            (at, bt, {"trans_a": True, "trans_b": True}),
+            (a, fastnn.pack(b, trans_b=False), {}),
+            (a, fastnn.pack(bt), {"trans_b": True}),
+        ]:
+            for more in (
+                {"bias": column},
+                {"alpha": 0.5, "beta": 2.0, "c": c},
+                {"mask": mask, "activation": "relu", "mask_out": mask_out},
+            ):
+                plain = {name: getattr(x, "copy", lambda x=x: x)() for name, x in more.items()}
+                want = fastnn.gemm(np.copy(left), right, **flags, **plain)
+                assert_same_bits(fastnn.gemm(left, right, out=out, **flags, **more), want)
+                by_columns = block(n, m).T
+                assert_same_bits(fastnn.gemm(left, right, out=by_columns, **flags, **more), want)
+        assert_same_bits(fastnn.matmul(a, b, out=out), fastnn.gemm(a.copy(), b.copy()))
+        assert_same_bits(fastnn.matmul(a, b[:, 0]), fastnn.matmul(a.copy(), b[:, 0].copy()))
+        x, y = (guarded(normal(rng, (3, *s), dtype), side) for s in [(m, k + 2), (k, n + 1)])
+        x, y = (x[..., 2:], y[..., 1:]) if side == "after" else (x[..., :k], y[..., :n])
+        assert_same_bits(fastnn.matmul(x, y), fastnn.matmul(x.copy(), y.copy()))
+        assert_same_bits(fastnn.matmul(x[::-1], y[0]), fastnn.matmul(x[::-1].copy(), y[0].copy()))
+
+
 def main(dtype):
     faulthandler.enable()
     fastnn.set_num_threads(2)
@@ -82,6 +125,7 @@ def main(dtype):
         for call in large_calls(dtype):
             check(call, side)
         check_strided(dtype, side)
+        check_gaps(dtype, side)
 
 
 if __name__ == "__main__":

@@ -77,9 +77,9 @@ def test_mixed_dtypes(name, argument):
 
 @pytest.mark.parametrize(("name", "argument"), ARRAYS)
 def test_wrong_rank(name, argument):
-    """One axis too many; softmax, bias_backward and elementwise kernels take any number of axes."""
+    """One axis too many; matmul, softmax, bias_backward, elementwise kernels take any number."""
     arrays = GOOD[name][0]
-    if len(arrays) == 1 and name in (*IN_PLACE, "bias_backward"):
+    if name == "matmul" or (len(arrays) == 1 and name in (*IN_PLACE, "bias_backward")):
         return
     value = arrays[argument][None] if name != "linear" or argument != "x" else f32()
     if name in IN_PLACE and argument == next(iter(arrays)) and name != "softmax_cross_entropy":
@@ -97,7 +97,12 @@ CASES = [
     ("gemm", ValueError, "c", {"c": f32(5)}),
     ("gemm", TypeError, "c", {"beta": 1.0, "c": np.ones((3, 5))}),
     ("gemm", ValueError, "bias", {"bias": f32(3)}),
-    ("gemm", ValueError, "bias", {"bias": f32(1, 5)}),
+    ("gemm", ValueError, "bias", {"bias": f32(5, 1)}),
+    ("gemm", ValueError, "bias", {"bias": f32(1, 3)}),
+    ("gemm", ValueError, "bias", {"bias": f32(3, 5)}),
+    ("gemm", ValueError, "bias", {"bias": f32(1, 1)}),
+    ("gemm", ValueError, "bias", {"bias": f32()}),
+    ("gemm", ValueError, "bias", {"bias": f32(1, 1, 5)}),
     ("gemm", TypeError, "bias", {"bias": np.ones(5)}),
     ("gemm", ValueError, "activation", {"activation": "gelu"}),
     ("gemm", TypeError, "activation", {"activation": 1}),
@@ -255,6 +260,7 @@ def test_sizes_whose_product_overflows():
     for case in [
         lambda: fastnn.gemm(column, column, trans_b=True),
         lambda: fastnn.linear(np.broadcast_to(f32(1), (2**31, 2**20, 1)), column),
+        lambda: fastnn.matmul(column, column.T),
         lambda: fastnn.im2col(image, 2**14, padding=2**13),
         lambda: fastnn.conv2d(image, np.broadcast_to(one, (2**20, 1, 1, 1))),
         lambda: fastnn.conv2d(image, one, padding=2**31 - 1),

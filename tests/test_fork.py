@@ -90,6 +90,30 @@ def test_child_of_a_child(product):
     assert child.exitcode == 0
 
 
+def test_packed_matrices_and_batches(rng, restore_num_threads):
+    """What the parent packed is good in the child, and batches are shared by a team of its own."""
+    fastnn.set_num_threads(2)
+    x, w = (rng.standard_normal((256, 256)).astype(np.float32) for _ in range(2))
+    packed, batch = fastnn.pack(w), x.reshape(16, 16, 256)
+    want, want_batch = fastnn.linear(x, packed), fastnn.matmul(batch, batch.swapaxes(1, 2))
+
+    def check():
+        same = np.array_equal(fastnn.linear(x, packed), want)
+        same &= np.array_equal(fastnn.linear(x, fastnn.pack(w)), want)
+        same &= np.array_equal(fastnn.matmul(batch, batch.swapaxes(1, 2)), want_batch)
+        os._exit(0 if same else 1)
+
+    for _ in range(10):
+        child = multiprocessing.get_context("fork").Process(target=check)
+        child.start()
+        child.join(SECONDS)
+        if child.exitcode is None:
+            child.kill()
+            child.join()
+        assert child.exitcode == 0
+        assert np.array_equal(fastnn.linear(x, packed), want)
+
+
 def test_the_number_of_threads_is_inherited(product):
     def check():
         os._exit(fastnn.get_num_threads())

@@ -1,82 +1,278 @@
-/* gemm equals the loop that specifies it, bit for bit, at any blocking, stride and team. */
+/* gemm, pack and matmul equal the loop that specifies them, bit for bit, at any blocking, stride
+ * and team. */
 #include "check.h"
 
 static uint64_t seed = 1;
 
-/* Strides of a (rows, cols) operand: by rows, or transposed. */
-static void strides(int transposed, int64_t rows, int64_t cols, int64_t *rs, int64_t *cs)
+/* What an argument set differs in, besides sizes: bits of `options`. */
+enum {
+    TRANS_A = 1,
+    TRANS_B = 2,
+    BY_COLUMNS = 4, /* out and c */
+    SCATTERED = 8,  /* no axis of out and c is contiguous */
+    RELU = 16,
+    ROW_BIAS = 32, /* one number per row */
+    MASK = 64,
+    MASK_OUT = 128,
+    PACKED_B = 256,
+    STRIDED = 512, /* no axis of a or b is contiguous */
+};
+
+typedef struct scalars {
+    double alpha, beta;
+} scalars;
+
+static size_t width(fnn_dtype dtype)
 {
-    *rs = transposed ? 1 : cols + 3;
-    *cs = transposed ? rows + 1 : 1;
+    return dtype == FNN_F64 ? sizeof(double) : sizeof(float);
 }
 
-static void check_one(fnn_dtype dtype, int64_t M, int64_t N, int64_t K, int layout, double alpha,
-                      double beta)
+static double rounded(fnn_dtype dtype, double x)
 {
-    fnn_gemm_args g = {.M = M, .N = N, .K = K, .alpha = alpha, .beta = beta};
-    g.activation = layout % 2 ? FNN_RELU : FNN_IDENTITY;
-    strides(layout & 1, M, K, &g.a_rs, &g.a_cs);
-    strides(layout & 2, K, N, &g.b_rs, &g.b_cs);
-    strides(layout & 4, M, N, &g.out_rs, &g.out_cs);
-    const int64_t out_size = (M + 3) * (N + 3);
-    void *a = random_array(dtype, (M + 3) * (K + 3), &seed);
-    void *b = random_array(dtype, (K + 3) * (N + 3), &seed);
-    void *bias = random_array(dtype, N, &seed);
-    void *out = random_array(dtype, out_size, &seed);
-    void *c = random_array(dtype, out_size, &seed);
-    memcpy(c, out, (size_t)out_size * (dtype == FNN_F64 ? sizeof(double) : sizeof(float)));
-    g.a = a;
-    g.b = b;
-    g.bias = bias;
-    g.bias_cs = 1;
-    g.c = g.out = out;
+    return dtype == FNN_F32 ? (float)x : x;
+}
+
+/* Strides of a (rows, cols) operand, with gaps; it fits in 2 (rows + 3) (cols + 3) elements. */
+static void strides(int transposed, int scattered, int64_t rows, int64_t cols, int64_t *rs,
+                    int64_t *cs)
+{
+    const int64_t step = scattered ? 2 : 1;
+    *rs = transposed ? step : step * (cols + 2);
+    *cs = transposed ? step * (rows + 1) : step;
+}
+
+static void *operand(fnn_dtype dtype, int64_t rows, int64_t cols)
+{
+    return random_array(dtype, 2 * (rows + 3) * (cols + 3), &seed);
+}
+
+/* An aligned copy of b as fnn_pack lays it out; what to free goes to *memory. */
+static void *packed(fnn_dtype dtype, const fnn_gemm_args *g, void **memory)
+{
+    const size_t size = fnn_packed_size(dtype, g->K, g->N);
+    *memory = malloc(size + 64);
+    CHECK(*memory, "no memory");
+    void *to = (void *)(((uintptr_t)*memory + 63) & ~(uintptr_t)63);
+    const fnn_pack_args p = {g->K, g->N, g->b, g->b_rs, g->b_cs, to};
+    CHECK(fnn_pack(dtype, &p) == FNN_OK, "no memory");
+    return to;
+}
+
+/* Element (i, j) before the masks. */
+static double element(fnn_dtype dtype, const fnn_gemm_args *g, const void *c, int64_t i, int64_t j)
+{
+    double acc = 0;
+    if (g->beta != 0) acc = rounded(dtype, g->beta * get(dtype, c, i * g->c_rs + j * g->c_cs));
+    for (int64_t k = 0; k < g->K; k++) {
+        const double a = rounded(dtype, g->alpha * get(dtype, g->a, i * g->a_rs + k * g->a_cs));
+        acc = chain(dtype, a, get(dtype, g->b, k * g->b_rs + j * g->b_cs), acc);
+    }
+    if (g->bias) acc = rounded(dtype, acc + get(dtype, g->bias, i * g->bias_rs + j * g->bias_cs));
+    return g->activation == FNN_RELU && acc <= 0 ? 0 : acc;
+}
+
+/* Rows `row_step` apart and the last are compared: the others cost time. */
+static void check_one(fnn_dtype dtype, int64_t M, int64_t N, int64_t K, int options, scalars s,
+                      int64_t row_step)
+{
+    fnn_gemm_args g = {.M = M, .N = N, .K = K, .alpha = s.alpha, .beta = s.beta};
+    g.activation = options & (RELU | MASK_OUT) ? FNN_RELU : FNN_IDENTITY;
+    strides(options & TRANS_A, options & STRIDED, M, K, &g.a_rs, &g.a_cs);
+    strides(options & TRANS_B, options & STRIDED, K, N, &g.b_rs, &g.b_cs);
+    strides(options & BY_COLUMNS, options & SCATTERED, M, N, &g.out_rs, &g.out_cs);
     g.c_rs = g.out_rs;
     g.c_cs = g.out_cs;
-    CHECK(fnn_gemm(dtype, &g) == FNN_OK, "no memory");
+    const size_t out_bytes = (size_t)(2 * (M + 3) * (N + 3)) * width(dtype);
+    void *a = operand(dtype, M, K), *b = operand(dtype, K, N), *out = operand(dtype, M, N);
+    void *bias = random_array(dtype, M + N, &seed), *c = malloc(out_bytes);
+    uint8_t *mask = malloc((size_t)(M * N) + 1), *mask_out = malloc((size_t)(M * N) + 1);
+    CHECK(c && mask && mask_out, "no memory");
+    memcpy(c, out, out_bytes);
+    for (int64_t i = 0; i < M * N; i++) mask[i] = next_random(&seed) < 0;
+    memset(mask_out, 77, (size_t)(M * N) + 1);
+    g.a = a;
+    g.b = b;
+    g.c = g.out = out;
+    g.bias = bias;
+    if (options & ROW_BIAS) g.bias_rs = 1;
+    else g.bias_cs = 1;
+    if (options & MASK) g.mask = mask;
+    if (options & MASK_OUT) g.mask_out = mask_out;
 
+    fnn_gemm_args given = g;
+    void *memory = NULL;
+    if (options & PACKED_B) {
+        given.b = packed(dtype, &g, &memory);
+        given.b_packed = true;
+        given.b_rs = given.b_cs = INT64_MIN / 8;
+    }
+    CHECK(fnn_gemm(dtype, &given) == FNN_OK, "no memory");
+
+    for (int64_t i = 0; i < M; i++) {
+        if (i % row_step != 0 && i != M - 1) continue;
+        for (int64_t j = 0; j < N; j++) {
+            double want = element(dtype, &g, c, i, j);
+            if (options & MASK_OUT)
+                CHECK(mask_out[i * N + j] == (want != 0), "mask_out %d at (%d, %d)",
+                      mask_out[i * N + j], (int)i, (int)j);
+            if (options & MASK && !mask[i * N + j]) want = 0;
+            const double got = get(dtype, out, i * g.out_rs + j * g.out_cs);
+            CHECK(got == want,
+                  "%dx%dx%d options %d dtype %d threads %d at (%d, %d): %.17g, not %.17g", (int)M,
+                  (int)N, (int)K, options, dtype, fnn_num_threads(), (int)i, (int)j, got, want);
+        }
+    }
+    CHECK(mask_out[M * N] == 77, "written behind mask_out");
+    /* What is not an element of out is as it was. */
     for (int64_t i = 0; i < M; i++)
         for (int64_t j = 0; j < N; j++) {
-            const int64_t at = i * g.out_rs + j * g.out_cs;
-            double acc = beta == 0 ? 0 : beta * get(dtype, c, at);
-            if (dtype == FNN_F32) acc = (float)acc;
-            for (int64_t k = 0; k < K; k++) {
-                double factor = alpha * get(dtype, a, i * g.a_rs + k * g.a_cs);
-                if (dtype == FNN_F32) factor = (float)factor;
-                acc = chain(dtype, factor, get(dtype, b, k * g.b_rs + j * g.b_cs), acc);
-            }
-            acc += get(dtype, bias, j);
-            if (dtype == FNN_F32) acc = (float)acc;
-            if (g.activation == FNN_RELU && acc <= 0) acc = 0;
-            CHECK(get(dtype, out, at) == acc,
-                  "%dx%dx%d layout %d dtype %d threads %d at (%d, %d): %.17g, not %.17g", (int)M,
-                  (int)N, (int)K, layout, dtype, fnn_num_threads(), (int)i, (int)j,
-                  get(dtype, out, at), acc);
+            const size_t at = (size_t)(i * g.out_rs + j * g.out_cs) * width(dtype);
+            memset((char *)out + at, 0, width(dtype));
+            memset((char *)c + at, 0, width(dtype));
         }
+    CHECK(memcmp(out, c, out_bytes) == 0, "%dx%dx%d options %d: written between rows", (int)M,
+          (int)N, (int)K, options);
     free(a);
     free(b);
     free(c);
     free(bias);
     free(out);
+    free(mask);
+    free(mask_out);
+    free(memory);
+}
+
+/* Two batch axes, and how many elements its matrices are apart in a and b; 0 uses one again. */
+typedef struct batch {
+    int64_t shape[2], a[2], b[2];
+} batch;
+
+static void check_batch(fnn_dtype dtype, int64_t M, int64_t N, int64_t K, batch s)
+{
+    const int64_t outer = s.shape[0], inner = s.shape[1], a_size = M * K + 1, b_size = K * N + 2,
+                  out_size = M * N + 3;
+    fnn_matmul_args m = {.dims = 2};
+    fnn_gemm_args *g = &m.product;
+    *g = (fnn_gemm_args){.M = M, .N = N, .K = K, .alpha = 1, .a_rs = K, .a_cs = 1};
+    g->b_rs = 1; /* transposed */
+    g->b_cs = K;
+    g->out_rs = N;
+    g->out_cs = 1;
+    for (int d = 0; d < 2; d++) {
+        m.shape[d] = s.shape[d];
+        m.a_strides[d] = s.a[d] * a_size;
+        m.b_strides[d] = s.b[d] * b_size;
+    }
+    m.out_strides[0] = out_size; /* the first axis is the inner one in memory */
+    m.out_strides[1] = out_size * outer;
+    const int64_t matrices = outer * inner * 3;
+    void *a = random_array(dtype, matrices * a_size, &seed);
+    void *b = random_array(dtype, matrices * b_size, &seed);
+    void *out = random_array(dtype, matrices * out_size, &seed);
+    g->a = a;
+    g->b = b;
+    g->out = out;
+    CHECK(fnn_matmul(dtype, &m) == FNN_OK, "no memory");
+    for (int64_t x = 0; x < outer; x++)
+        for (int64_t y = 0; y < inner; y++) {
+            fnn_gemm_args one = *g;
+            one.a =
+                (const char *)a + (size_t)(x * m.a_strides[0] + y * m.a_strides[1]) * width(dtype);
+            one.b =
+                (const char *)b + (size_t)(x * m.b_strides[0] + y * m.b_strides[1]) * width(dtype);
+            const int64_t first = x * m.out_strides[0] + y * m.out_strides[1];
+            for (int64_t i = 0; i < M; i++)
+                for (int64_t j = 0; j < N; j++) {
+                    const double got = get(dtype, out, first + i * N + j);
+                    CHECK(got == element(dtype, &one, NULL, i, j),
+                          "%dx%d of %dx%dx%d dtype %d threads %d at (%d, %d, %d, %d): %.17g",
+                          (int)outer, (int)inner, (int)M, (int)N, (int)K, dtype, fnn_num_threads(),
+                          (int)x, (int)y, (int)i, (int)j, got);
+                }
+        }
+    free(a);
+    free(b);
+    free(out);
+}
+
+static void check_batches(fnn_dtype dtype)
+{
+    const batch batches[] = {
+        {{3, 4}, {4, 1}, {4, 1}}, {{3, 4}, {4, 1}, {0, 0}}, {{3, 4}, {0, 1}, {1, 0}},
+        {{3, 4}, {1, 3}, {0, 2}}, {{1, 1}, {0, 0}, {0, 0}}, {{2, 1}, {1, 9}, {0, 0}},
+    };
+    for (size_t i = 0; i < sizeof batches / sizeof *batches; i++) {
+        check_batch(dtype, 1, 9, 4, batches[i]);
+        check_batch(dtype, 5, 1, 7, batches[i]);
+        check_batch(dtype, 3, 17, 0, batches[i]);
+        check_batch(dtype, 7, 33, 19, batches[i]);
+    }
+    check_batch(dtype, 30, 33, 40, batches[0]); /* shared out by several members */
+}
+
+/* Around tiles of 6 and 12 rows, vectors of 2 to 16, blocks of 128, 256, 512 of K and of N. */
+static void check_sizes(fnn_dtype dtype)
+{
+    static const scalars plain = {1, 0}, scaled = {0.75, -0.5}, added = {1, 1};
+    const int layouts[] = {0, TRANS_B, TRANS_A, TRANS_A | TRANS_B, STRIDED, PACKED_B};
+    const int finishes[] = {0,
+                            RELU,
+                            ROW_BIAS | BY_COLUMNS,
+                            MASK,
+                            RELU | MASK_OUT,
+                            BY_COLUMNS,
+                            SCATTERED | ROW_BIAS,
+                            MASK | MASK_OUT | SCATTERED};
+    enum {
+        LAYOUTS = sizeof layouts / sizeof *layouts,
+        FINISHES = sizeof finishes / sizeof *finishes
+    };
+    /* Every height by widths around vectors and tiles, one K that is no multiple of four. */
+    const int64_t heights[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 23, 25};
+    const int64_t widths[] = {1, 2, 4, 7, 8, 9, 16, 17, 31, 33, 64, 65, 129};
+    int turn = 0;
+    for (size_t m = 0; m < sizeof heights / sizeof *heights; m++)
+        for (size_t n = 0; n < sizeof widths / sizeof *widths; n++)
+            for (int layout = 0; layout < LAYOUTS; layout++, turn++)
+                check_one(dtype, heights[m], widths[n], 6,
+                          layouts[layout] | finishes[turn % FINISHES],
+                          turn % 3 == 0   ? plain
+                          : turn % 3 == 1 ? added
+                                          : scaled,
+                          1);
+    /* Blocks, each in every layout; of tall outputs a few rows are compared. */
+    const int64_t sizes[][3] = {
+        {1, 5, 0},    {5, 7, 3},    {7, 9, 64},   {13, 33, 129}, {24, 16, 257}, {4, 70, 131},
+        {3, 35, 513}, {7, 41, 513}, {1, 515, 5},  {2, 257, 9},   {7, 259, 5},   {13, 513, 3},
+        {26, 130, 2}, {200, 9, 5},  {97, 40, 33}, {73, 17, 65},  {3, 1040, 2}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        for (int layout = 0; layout < LAYOUTS; layout++, turn++)
+            check_one(dtype, sizes[i][0], sizes[i][1], sizes[i][2],
+                      layouts[layout] | finishes[turn % FINISHES],
+                      turn % 3 == 0   ? plain
+                      : turn % 3 == 1 ? added
+                                      : scaled,
+                      sizes[i][0] > 24 ? 7 : 1);
+    /* a by columns, in few sets of a cache: a_cs is 1024. */
+    check_one(dtype, 1023, 3, 20, TRANS_A, plain, 61);
+    check_one(dtype, 1023, 40, 5, TRANS_A, plain, 61);
+    check_one(dtype, 1060, 2, 260, STRIDED, scaled, 97); /* more than one block of rows */
 }
 
 int main(void)
 {
     require_isa();
-    const int64_t sizes[][3] = {{1, 1, 1},   {1, 5, 0},     {5, 7, 3},     {6, 8, 11},
-                                {7, 9, 64},  {12, 32, 17},  {13, 33, 256}, {24, 16, 257},
-                                {25, 65, 3}, {37, 41, 513}, {200, 9, 5},   {3, 2100, 2}};
     const int threads[] = {1, 3};
     for (size_t t = 0; t < sizeof threads / sizeof *threads; t++) {
         fnn_set_num_threads(threads[t]);
-        for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
-            for (int layout = 0; layout < 8; layout++)
-                for (int dtype = 0; dtype < FNN_DTYPES; dtype++)
-                    check_one((fnn_dtype)dtype, sizes[s][0], sizes[s][1], sizes[s][2], layout,
-                              layout % 3 ? 1 : 0.75,
-                              layout % 4 == 2   ? 0
-                              : layout % 4 == 3 ? 1
-                                                : -0.5);
-        check_one(FNN_F32, 150, 130, 120, 0, 1, 0); /* work for the whole team */
+        for (int dtype = 0; dtype < FNN_DTYPES; dtype++) {
+            check_sizes((fnn_dtype)dtype);
+            check_batches((fnn_dtype)dtype);
+        }
+        /* work for the whole team */
+        check_one(FNN_F32, 150, 130, 120, ROW_BIAS, (scalars){1, 0}, 4);
+        check_one(FNN_F32, 150, 130, 120, TRANS_B | PACKED_B | MASK_OUT | RELU, (scalars){1, 1}, 4);
+        check_one(FNN_F64, 40, 530, 70, MASK | PACKED_B, (scalars){0.5, 0}, 4);
     }
     puts(fnn_isa());
     return 0;
