@@ -71,6 +71,7 @@ typedef struct fnn_pack_args {
 
 /* Valid in this process alone: the layout depends on the instruction set. */
 fnn_status fnn_pack(fnn_dtype dtype, const fnn_pack_args *args);
+/* SIZE_MAX where no memory holds it. */
 size_t fnn_packed_size(fnn_dtype dtype, int64_t K, int64_t N);
 
 #define FNN_MAX_BATCH_DIMS 32

@@ -21,6 +21,7 @@ cdef object np_uint8 = np.dtype(np.uint8)
 cdef object np_shares_memory = np.shares_memory
 cdef object np_ascontiguousarray = np.ascontiguousarray
 cdef object index = operator.index
+cdef bint LITTLE_ENDIAN = sys.byteorder == "little"
 
 DEF MAX_DIMS = 64
 
@@ -113,6 +114,16 @@ cdef object load(Array *view, object array, const char *func, const char *name):
     return load_buffer(view, array, func, name)
 
 
+cdef bint is_real_format(const char *format) noexcept:
+    """Whether the buffer holds float or double in native order, said or unsaid.
+
+    "=" is not among them: NumPy writes it for arrays that are misaligned.
+    """
+    if format[0] == (c'<' if LITTLE_ENDIAN else c'>'):
+        format += 1
+    return format[0] in (c'f', c'd') and format[1] == 0
+
+
 cdef object load_buffer(Array *view, object array, const char *func, const char *name):
     """`load` by the buffer protocol.
 
@@ -132,7 +143,9 @@ cdef object load_buffer(Array *view, object array, const char *func, const char 
     view.itemsize = buffer.itemsize
     view.readonly = buffer.readonly
     view.size = 1
-    readable = buffer.format[0] in (c'f', c'd') and buffer.format[1] == 0   # itemsize is 4 or 8
+    readable = is_real_format(buffer.format)   # then itemsize is 4 or 8
+    if readable:
+        readable = (<size_t>buffer.buf) % <size_t>buffer.itemsize == 0
     view.dtype = FNN_F32 if buffer.itemsize == 4 else FNN_F64
     for i in range(buffer.ndim):
         view.shape[i] = buffer.shape[i]
@@ -146,7 +159,7 @@ cdef object load_buffer(Array *view, object array, const char *func, const char 
     if array.dtype not in (np_float32, np_float64) or not array.dtype.isnative:
         raise wrong_dtype(array, func, name)
     # Misaligned, or strides that are no multiple of an element.
-    copy = np.array(array, order="C", copy=True)
+    copy = np.array(array, np_float32 if view.itemsize == 4 else np_float64, order="C", copy=True)
     load_buffer(view, copy, func, name)
     return copy
 

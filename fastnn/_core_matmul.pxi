@@ -1,6 +1,7 @@
 # Prepacked operands, and batches of products.
 
 
+@cython.final
 cdef class PackedMatrix:
     """A matrix laid out as `gemm` and `linear` read it; made by `pack`.
 
@@ -85,6 +86,8 @@ def pack(w, *, bint trans_b=True):
     packed.K = view.shape[1 if trans_b else 0]
     packed.N = view.shape[0 if trans_b else 1]
     cdef size_t size = fnn_packed_size(view.dtype, packed.K, packed.N)
+    if size > <size_t>0x7fffffffffffff00:
+        raise ValueError(f"pack: w is too large (shape {shape_of(&view)})")
     packed.memory = allocate(&memory, (size // 8 + 8,), np_float64, b"pack")
     packed.data = <void *>((<size_t>memory.data + 63) & ~<size_t>63)
     args.K = packed.K

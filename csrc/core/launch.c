@@ -16,8 +16,11 @@ static fnn_status launch(fnn_op_id id, fnn_dtype dtype, const void *args)
 size_t fnn_packed_size(fnn_dtype dtype, int64_t K, int64_t N)
 {
     const size_t size = dtype == FNN_F64 ? sizeof(double) : sizeof(float);
-    const size_t row = ((size_t)N * size + FNN_PANEL_BYTES - 1) / FNN_PANEL_BYTES * FNN_PANEL_BYTES;
-    return (size_t)K * row;
+    size_t row, all;
+    if (__builtin_mul_overflow((size_t)N, size, &row) || row > SIZE_MAX - FNN_PANEL_BYTES)
+        return SIZE_MAX;
+    row = (row + FNN_PANEL_BYTES - 1) / FNN_PANEL_BYTES * FNN_PANEL_BYTES;
+    return __builtin_mul_overflow((size_t)K, row, &all) ? SIZE_MAX : all;
 }
 
 /* fnn_gemm and its siblings, as fastnn.h declares them. */
