@@ -89,17 +89,18 @@ static inline __attribute__((always_inline)) void finish_tile(const int rows, co
  * registers. */
 #define OPAQUE(x) __asm__("" : "+r"(x))
 
-/* One k: acc[r][v] += a[r] * b[v]. Row r of a is r % 3 strides from a[r / 3]. */
+/* One k: acc[r][v] += a[r * a_rs] * b[v]. */
 static inline __attribute__((always_inline)) void
-add_one_k(const int rows, const int vecs, const bool part, lanes last, const real *const a[],
-            const int64_t a_offset, const int64_t a_rs, const real *b,
-            vec acc[TILE_ROWS][MAX_VECS])
+add_one_k(const int rows, const int vecs, const bool part, lanes last, const real *a,
+          const int64_t a_rs, const real *b, vec acc[TILE_ROWS][MAX_VECS])
 {
     vec held[MAX_VECS]; /* the operand that there is less of: it is loaded once */
+    const real *third[(TILE_ROWS + 2) / 3]; /* every third row of a: the others are one or two strides off */
+#pragma GCC unroll 8
+    for (int i = 0; i < (rows + 2) / 3; i++) third[i] = a + 3 * i * a_rs;
     if (rows < vecs) {
 #pragma GCC unroll 16
-        for (int r = 0; r < rows; r++)
-            held[r] = broadcast(a[r / 3] + r % 3 * a_rs + a_offset);
+        for (int r = 0; r < rows; r++) held[r] = broadcast(third[r / 3] + r % 3 * a_rs);
 #pragma GCC unroll 8
         for (int v = 0; v < vecs; v++) {
             const vec bv = load_part(b + v * LANES, part && v == vecs - 1, last);
@@ -112,7 +113,7 @@ add_one_k(const int rows, const int vecs, const bool part, lanes last, const rea
             held[v] = load_part(b + v * LANES, part && v == vecs - 1, last);
 #pragma GCC unroll 16
         for (int r = 0; r < rows; r++) {
-            const vec ar = broadcast(a[r / 3] + r % 3 * a_rs + a_offset);
+            const vec ar = broadcast(third[r / 3] + r % 3 * a_rs);
 #pragma GCC unroll 8
             for (int v = 0; v < vecs; v++) add_product(&acc[r][v], ar, held[v]);
         }
@@ -132,39 +133,45 @@ enum { UNROLL = 4 };
 enum { UNROLL = 1 }; /* a product waits in a register for its sum: there is none left to load ahead */
 #endif
 
-/* acc[r][v] += a[r,k] * b[k,v], k ascending: b is read by rows. Four k in one go, so that all but the
- * products, loads and broadcasts is little: a hardware thread that shares its core has only half of the
- * instructions per cycle (bench/gemm_tuning.md: up to 10 % of 768^3). */
+/* acc[r][v] += a[r,k] * b[k,v], k ascending. Four k in one go, so that all but the products, loads and
+ * broadcasts is little: a hardware thread that shares its core has only half of the instructions per cycle
+ * (bench/gemm_tuning.md: up to 10 % of 768^3). Both operands are packed: */
+static inline __attribute__((always_inline)) void
+add_packed_products(const int rows, const int vecs, int64_t k, const real *a, const real *b,
+                    vec acc[TILE_ROWS][MAX_VECS])
+{
+    for (; UNROLL > 1 && k >= UNROLL; k -= UNROLL) {
+#pragma GCC unroll 4
+        for (int u = 0; u < UNROLL; u++)
+            add_one_k(rows, vecs, false, (lanes){0}, a + u * TILE_ROWS, 1, b + u * vecs * LANES,
+                      acc);
+        a += UNROLL * TILE_ROWS;
+        b += UNROLL * vecs * LANES;
+    }
+    for (; k > 0; k--, a += TILE_ROWS, b += vecs * LANES)
+        add_one_k(rows, vecs, false, (lanes){0}, a, 1, b, acc);
+}
+
+/* The same where operands have strides. Steps are taken one by one: multiples of the strides would be
+ * kept, in memory, as there are too few registers. */
 static inline __attribute__((always_inline)) void
 add_products(const int rows, const int vecs, const bool part, const tile_kind kind,
-             const tile_args *t, const real *rows_of_a, const real *b,
-             vec acc[TILE_ROWS][MAX_VECS])
+             const tile_args *t, const real *a, const real *b, vec acc[TILE_ROWS][MAX_VECS])
 {
-    const int64_t a_rs = kind == A_ROWS ? t->a_rs : 1;
-    const int64_t a_cs = kind == PACKED ? TILE_ROWS : kind == A_ROWS ? 1 : t->a_cs;
-    const int64_t b_rs = kind == PACKED ? vecs * LANES : t->b_rs;
-    const bool masked = part && kind != PACKED; /* panels are filled up */
-    const real *a[(TILE_ROWS + 2) / 3];
-#pragma GCC unroll 8
-    for (int i = 0; i < (rows + 2) / 3; i++) {
-        a[i] = rows_of_a + 3 * i * a_rs;
-        if (kind == A_ROWS) OPAQUE(a[i]);
-    }
+    const int64_t a_rs = kind == A_ROWS ? t->a_rs : 1, a_cs = kind == A_ROWS ? 1 : t->a_cs;
     int64_t k = t->kc;
     for (; UNROLL > 1 && (UNROLL_PARTS || !part) && k >= UNROLL; k -= UNROLL) {
 #pragma GCC unroll 4
-        for (int u = 0; u < UNROLL; u++)
-            add_one_k(rows, vecs, masked, t->last, a, u * a_cs, a_rs, b + u * b_rs, acc);
-#pragma GCC unroll 8
-        for (int i = 0; i < (rows + 2) / 3; i++) a[i] += UNROLL * a_cs;
-        b += UNROLL * b_rs;
+        for (int u = 0; u < UNROLL; u++) {
+            add_one_k(rows, vecs, part, t->last, a, a_rs, b, acc);
+            b += t->b_rs;
+            OPAQUE(b);
+            a += a_cs;
+            if (kind == A_COLUMNS) OPAQUE(a);
+        }
     }
-    for (; k > 0; k--) {
-        add_one_k(rows, vecs, masked, t->last, a, 0, a_rs, b, acc);
-#pragma GCC unroll 8
-        for (int i = 0; i < (rows + 2) / 3; i++) a[i] += a_cs;
-        b += b_rs;
-    }
+    for (; k > 0; k--, a += a_cs, b += t->b_rs)
+        add_one_k(rows, vecs, part, t->last, a, a_rs, b, acc);
 }
 
 /* out[r,j] = finish(start[r,j] * factor, then one fma(a[r,k], b[k,j], acc) per k ascending).
@@ -189,7 +196,8 @@ tile(const int rows, const int vecs, const bool part, const tile_kind kind, cons
                 acc[r][v] = t->factor * load_part(start + r * t->start_rs + v * LANES,
                                                   part && v == end, t->last);
 
-    add_products(rows, vecs, part, kind, t, a, b, acc);
+    if (kind == PACKED) add_packed_products(rows, vecs, t->kc, a, b, acc);
+    else add_products(rows, vecs, part, kind, t, a, b, acc);
 
     OPAQUE(t);
     if (t->finish.any) finish_tile(rows, vecs, part, t->last, &t->finish, bias, acc);
