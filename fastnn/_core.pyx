@@ -1,4 +1,5 @@
-# cython: language_level=3, binding=True, embedsignature=True, embedsignature.format=clinic, freethreading_compatible=True
+# cython: language_level=3, binding=True, freethreading_compatible=True
+# cython: embedsignature=True, embedsignature.format=clinic
 # cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """The one door between Python and the kernels in csrc/.
 
@@ -17,6 +18,7 @@ include "_core_array.pxi"
 include "_core_call.pxi"
 include "_core_gemm.pxi"
 include "_core_matmul.pxi"
+include "_core_bias.pxi"
 include "_core_conv.pxi"
 include "_core_im2col.pxi"
 include "_core_pool.pxi"

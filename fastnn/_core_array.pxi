@@ -25,9 +25,10 @@ cdef bint LITTLE_ENDIAN = sys.byteorder == "little"
 
 DEF MAX_DIMS = 64
 
-# The head of NumPy's array object, which has been the same in every NumPy since 1.7 and is public in its C
-# headers (PyArrayObject_fields). Reading it costs a few ns; the buffer protocol some 100 ns per array.
-# `probe_fields` compares the two when the module is loaded, and without a match nothing reads it.
+# The head of NumPy's array object, which has been the same in every NumPy since 1.7 and is public
+# in its C headers (PyArrayObject_fields). Reading it costs a few ns; the buffer protocol some 100
+# ns per array. `probe_fields` compares the two when the module is loaded, and without a match
+# nothing reads it.
 cdef extern from *:
     """
     typedef struct {
@@ -78,7 +79,8 @@ cdef int require_array(object array, const char *func, const char *name) except 
 
 
 cdef bint load_fields(Array *view, object array) noexcept:
-    """Fill `view` from the fields of an array of exactly the usual kind; False: ask `load_buffer`."""
+    """Fill `view` from the fields of an array of exactly the usual kind; False: ask `load_buffer`.
+    """
     cdef fnn_ndarray *fields = <fnn_ndarray *><PyObject *>array
     cdef int i
     if fields.descr == <PyObject *>np_float32:

@@ -1,8 +1,9 @@
 # Calls that cost little, for functions whose work may be less than that of being called.
 #
-# For the stable ABI of Python 3.11 Cython makes functions that take a tuple and a dict; Python makes both for
-# every call, some 150 ns. `fast` makes one that takes the arguments where they lie (METH_FASTCALL, in the
-# stable ABI since 3.10), with name, signature and documentation of the one that Cython made.
+# For the stable ABI of Python 3.11 Cython makes functions that take a tuple and a dict; Python
+# makes both for every call, some 150 ns. `fast` makes one that takes the arguments where they lie
+# (METH_FASTCALL, in the stable ABI since 3.10), with name, signature and documentation of the one
+# that Cython made.
 
 cdef extern from "Python.h":
     ctypedef struct PyMethodDef:
@@ -30,7 +31,8 @@ cdef list fast_texts = []     # what the entries of fast_methods point to
 cdef object fast(object function, fast_function run):
     cdef PyMethodDef *method = &fast_methods[len(fast_texts)]
     name = function.__name__
-    texts = (name.encode(), f"{name}{function.__text_signature__}\n--\n\n{function.__doc__}".encode())
+    signature = f"{name}{function.__text_signature__}"
+    texts = (name.encode(), f"{signature}\n--\n\n{function.__doc__}".encode())
     fast_texts.append(texts)
     method.ml_name = texts[0]
     method.ml_doc = texts[1]

@@ -1,13 +1,14 @@
-# Products: gemm, linear, and the gradient of a bias. Prepacked operands and batches: _core_matmul.pxi.
+# Products: gemm and linear. Prepacked operands and batches: _core_matmul.pxi.
 
 cimport cython
 
-cdef tuple GEMM_ARGUMENTS = ("a", "b", "trans_a", "trans_b", "alpha", "beta", "c", "bias", "activation",
-                             "mask", "mask_out", "out")
+cdef tuple GEMM_ARGUMENTS = (
+    "a", "b", "trans_a", "trans_b", "alpha", "beta", "c", "bias", "activation", "mask", "mask_out",
+    "out")
 cdef tuple LINEAR_ARGUMENTS = ("x", "w", "b", "activation", "out")
 
-# Multiply-adds of a call so short, a few us, that others may wait for the interpreter: to let go of it
-# and to take it again costs some 50 ns.
+# Multiply-adds of a call so short, a few us, that others may wait for the interpreter: to let go of
+# it and to take it again costs some 50 ns.
 DEF HOLD_WORK = 100000
 
 
@@ -98,17 +99,17 @@ def gemm(a, b, *, bint trans_a=False, bint trans_b=False, double alpha=1.0, doub
 
     op(a) is a, or its transpose. The result is specified to the bit: each element starts at
     ``beta * c`` (0 when beta is 0), takes ``fma(alpha * a[i, k], b[k, j], acc)`` for k ascending,
-    then the bias, then the activation, then the mask. So it depends neither on the number of threads
-    nor on the other rows, and AVX2, AVX-512 and NEON agree. (The SSE2 baseline rounds product and sum
-    separately.)
+    then the bias, then the activation, then the mask. So it depends neither on the number of
+    threads nor on the other rows, and AVX2, AVX-512 and NEON agree. (The SSE2 baseline rounds
+    product and sum separately.)
 
     Parameters
     ----------
     a : ndarray, (M, K), or (K, M) with trans_a
         float32 or float64, any strides.
     b : ndarray, (K, N), or (N, K) with trans_b; or PackedMatrix
-        Same dtype. What `pack` made of b spares its reordering, and must have been packed with the same
-        trans_b.
+        Same dtype. What `pack` made of b spares its reordering, and must have been packed with the
+        same trans_b.
     trans_a, trans_b : bool, default False
         Multiply by the transpose. No copy is made.
     alpha, beta : float, default 1 and 0
@@ -276,8 +277,8 @@ def linear(x, w, b=None, *, activation=None, out=None):
     TypeError
         Not NumPy arrays, or not of one dtype, float32 or float64.
     ValueError
-        Shapes do not match, the number of multiplications overflows 64 bits, out overlaps an input, or w
-        was packed for another dtype or with trans_b=False.
+        Shapes do not match, the number of multiplications overflows 64 bits, out overlaps an input,
+        or w was packed for another dtype or with trans_b=False.
     """
     return linear_(x, w, b, activation, out)
 
@@ -359,72 +360,3 @@ cdef object linear_(object x, object w, object b, object activation, object out)
     args.out_cs = vout.strides[vx.ndim - 1] // vx.itemsize
     run_gemm(&args, vx.dtype, work, b"linear")
     return result if computed is result else deliver(computed, result)
-
-
-def bias_backward(dy, *, bint accumulate=False, out=None):
-    """Gradient of a bias: the sum of dy over all axes but the last.
-
-    The rows are cut in chunks by their number alone; each chunk is summed in ascending order, then
-    the chunks are, so the result does not depend on the number of threads.
-
-    Parameters
-    ----------
-    dy : ndarray, (..., O)
-        float32 or float64. Copied once where it is not contiguous.
-    accumulate : bool, default False
-        Add to out instead of overwriting it.
-    out : ndarray, (O,), optional
-
-    Returns
-    -------
-    ndarray, (O,)
-
-    Raises
-    ------
-    TypeError
-        Not a NumPy array of float32 or float64.
-    ValueError
-        dy has no axis, accumulate without out, or out overlaps dy.
-    """
-    cdef Array vdy, vout
-    cdef fnn_bias_backward_args args
-    cdef fnn_status status
-    cdef fnn_dtype dtype
-    cdef int i
-    cdef object dy_ = load(&vdy, dy, b"bias_backward", b"dy")
-    if vdy.ndim < 1:
-        raise ValueError("bias_backward: dy must have at least 1 dimension")
-    check_accumulate(accumulate, out, b"bias_backward")
-    args.O = vdy.shape[vdy.ndim - 1]
-    args.P = 1
-    for i in range(vdy.ndim - 1):
-        args.P *= vdy.shape[i]
-    cdef object result = output(&vout, out, (args.O,), &vdy, b"bias_backward")
-    if out is not None:
-        check_overlap(&vout, out, &vdy, dy_, False, b"bias_backward", b"dy")
-    if vout.size == 0:
-        return result
-    dy_ = contiguous(&vdy, dy_, b"bias_backward", b"dy")
-    cdef object computed = accumulator(&vout, result, accumulate, b"bias_backward")
-    args.dy = vdy.data
-    args.db = vout.data
-    args.accumulate = accumulate
-    dtype = vdy.dtype
-    with nogil:
-        status = fnn_bias_backward(dtype, &args)
-    check(b"bias_backward", status)
-    return deliver(computed, result)
-
-
-cdef int check_accumulate(bint accumulate, object out, const char *func) except -1:
-    if accumulate and out is None:
-        raise ValueError(f"{func.decode()}: accumulate needs out")
-    return 0
-
-
-cdef object accumulator(Array *view, object out, bint accumulate, const char *func):
-    """As `direct`, the stand-in holding what out held."""
-    cdef object computed = direct(view, out, func)
-    if accumulate and computed is not out:
-        computed[...] = out
-    return computed

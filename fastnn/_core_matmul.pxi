@@ -5,8 +5,8 @@
 cdef class PackedMatrix:
     """A matrix laid out as `gemm` and `linear` read it; made by `pack`.
 
-    It holds a copy: later changes of the array do not reach it. The layout is for this process alone, so
-    it cannot be pickled.
+    It holds a copy: later changes of the array do not reach it. The layout is for this process
+    alone, so it cannot be pickled.
 
     Attributes
     ----------
@@ -50,17 +50,17 @@ cdef class PackedMatrix:
 def pack(w, *, bint trans_b=True):
     """Lay w out as `gemm` and `linear` read it, for many products with constant weights.
 
-    ``linear(x, pack(w))`` has the bits of ``linear(x, w)``, and ``gemm(a, pack(b, trans_b=False))`` those
-    of ``gemm(a, b)``, without the copy that a product otherwise makes of its right operand. It pays most
-    where a has few rows.
+    ``linear(x, pack(w))`` has the bits of ``linear(x, w)``, and ``gemm(a, pack(b, trans_b=False))``
+    those of ``gemm(a, b)``, without the copy that a product otherwise makes of its right operand.
+    It pays most where a has few rows.
 
     Parameters
     ----------
     w : ndarray, (O, I), or (K, N) with trans_b=False
         float32 or float64, any strides. It is copied.
     trans_b : bool, default True
-        Whether products will multiply by the transpose of w, as `linear` and ``gemm(..., trans_b=True)``
-        do.
+        Whether products will multiply by the transpose of w, as `linear` and ``gemm(...,
+        trans_b=True)`` do.
 
     Returns
     -------
@@ -110,11 +110,12 @@ cdef int use_packed(PackedMatrix packed, fnn_gemm_args *args, Array *a, bint tra
         raise ValueError(f"{func.decode()}: {name.decode()} was packed as {packed.dtype}, the left "
                          f"operand is {dtype_of(a)}")
     if packed.trans_b != trans_b:
-        raise ValueError(f"{func.decode()}: {name.decode()} was packed with trans_b={packed.trans_b}, "
-                         f"used with trans_b={bool(trans_b)}")
+        raise ValueError(f"{func.decode()}: {name.decode()} was packed with "
+                         f"trans_b={packed.trans_b}, used with trans_b={bool(trans_b)}")
     if packed.K != args.K:
-        raise ValueError(f"{func.decode()}: {name.decode()} has K = {packed.K}, the left operand has "
-                         f"K = {args.K} ({name.decode()}: {packed.shape}, left: {shape_of(a)})")
+        raise ValueError(f"{func.decode()}: {name.decode()} has K = {packed.K}, the left operand "
+                         f"has K = {args.K} ({name.decode()}: {packed.shape}, "
+                         f"left: {shape_of(a)})")
     args.N = packed.N
     args.b_packed = True
     args.b = packed.data
@@ -128,9 +129,9 @@ cdef tuple MATMUL_ARGUMENTS = ("a", "b", "out")
 def matmul(a, b, *, out=None):
     """Matrix product of arrays of any number of dimensions, with the rules of `numpy.matmul`.
 
-    The last two axes are matrices, those before them a batch that is broadcast; an array of one dimension
-    is a row on the left, a column on the right, and that axis is missing in the result. Every product has
-    the bits of `gemm`.
+    The last two axes are matrices, those before them a batch that is broadcast; an array of one
+    dimension is a row on the left, a column on the right, and that axis is missing in the result.
+    Every product has the bits of `gemm`.
 
     Parameters
     ----------
@@ -214,13 +215,14 @@ cdef object matmul_(object a, object b, object out):
     work = count_work(g, b"matmul")
     for d in range(args.dims):
         if work > (<int64_t>0x7fffffffffffffff) // args.shape[d]:
-            raise ValueError(f"matmul: the number of multiplications overflows (a: {shape_of(&va)}, "
-                             f"b: {shape_of(&vb)})")
+            raise ValueError("matmul: the number of multiplications overflows "
+                             f"(a: {shape_of(&va)}, b: {shape_of(&vb)})")
         work *= args.shape[d]
     if args.dims == 0:
         run_gemm(g, va.dtype, work, b"matmul")
     elif args.dims > FNN_MAX_BATCH_DIMS:
-        raise ValueError(f"matmul: at most {FNN_MAX_BATCH_DIMS} batch dimensions that cannot be merged")
+        raise ValueError(f"matmul: at most {FNN_MAX_BATCH_DIMS} batch dimensions that cannot be "
+                         "merged")
     else:
         with nogil:
             status = fnn_matmul(va.dtype, &args)

@@ -25,7 +25,8 @@ fnn_cache_sizes fnn_cpu_caches(void);
 /* The CPU that the calling thread runs on at this moment, or -1 where the system does not say. */
 int fnn_cpu_current(void);
 
-/* Moves the calling thread off CPU `cpu`, to any other in its affinity mask, which stays as it is. */
+/* Moves the calling thread off CPU `cpu`, to any other in its affinity mask, which stays as it is.
+ * */
 void fnn_cpu_leave(int cpu);
 
 /* CPUs that the control group's quota pays for, rounded down, at least 1; 0 where there is no

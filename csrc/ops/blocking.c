@@ -5,6 +5,7 @@
 /* Rows whose distance is a multiple of this many bytes fall into few cache sets. */
 enum { ALIASING_BYTES = 1024 };
 
+/* Room for A where it is packed; it comes from L3 then, in order. */
 enum { A_PACKED_BYTES = 2 << 20 };
 
 /* Multiply-adds up to which b is read in place. */
@@ -21,12 +22,13 @@ static bool read_a_in_place(const product *p)
     const source *a = &p->a;
     if (!source_is_matrix(a) || p->alpha != 1) return false;
     if (a->col_stride == 1) return true;
-    const int64_t most = (aliases(a->col_stride) ? 2 : 8) * TILE_COLS; /* for which a line stays in L1 */
+    const int64_t most =
+        (aliases(a->col_stride) ? 2 : 8) * TILE_COLS; /* for which a line stays in L1 */
     return a->row_stride == 1 && p->N <= most;
 }
 
-/* Whether tiles can read b where it lies, and should: packing costs as much as some ten rows of tiles,
- * and saves TLB and cache misses of each. */
+/* Whether tiles can read b where it lies, and should: packing costs as much as some ten rows of
+ * tiles, and saves TLB and cache misses of each. */
 static bool read_b_in_place(const product *p)
 {
     const source *b = &p->b;

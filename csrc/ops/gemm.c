@@ -1,8 +1,8 @@
 #include "ops/gemm.h"
 
 /* Tiles are vectors along a row of the output. One column makes poor rows, and columns that are
- * contiguous make good ones: then out^T = b^T @ a^T is computed. (a*b is b*a to the bit, but alpha is
- * a's, and masks are laid out by rows.) */
+ * contiguous make good ones: then out^T = b^T @ a^T is computed. (a*b is b*a to the bit, but alpha
+ * is a's, and masks are laid out by rows.) */
 static bool better_transposed(const fnn_gemm_args *g)
 {
     if (g->b_packed || g->alpha != 1 || g->mask || g->mask_out) return false;

@@ -1,5 +1,5 @@
-/* A batch of products: members share out the batch, or, where one product is work enough for all of them,
- * each product. */
+/* A batch of products: members share out the batch, or, where one product is work enough for all of
+ * them, each product. */
 #include "ops/gemm.h"
 
 static int64_t batch_size(const fnn_matmul_args *m)

@@ -3,8 +3,8 @@
 /* Vectors that the rows of a tile fill, the last one in part. */
 enum { ROW_VECS = (TILE_ROWS + LANES - 1) / LANES };
 
-/* The matrix's rows are contiguous: transposed, QUAD numbers of each at a time. Whole vectors are stored;
- * what sticks out of one k is overwritten by the next. */
+/* The matrix's rows are contiguous: transposed, QUAD numbers of each at a time. Whole vectors are
+ * stored; what sticks out of one k is overwritten by the next. */
 static void interleave(const real *const row[ROW_VECS * LANES], int64_t kc, real *restrict to)
 {
     int64_t k = 0;
@@ -87,8 +87,8 @@ void pack_rows(const source *a, int64_t m, const tiling *cut, int64_t k0, int64_
                 to[t * size + k * TILE_ROWS + i] *= alpha;
 }
 
-/* Rows of the matrix are contiguous: each is read once from end to end, as the caches like it, and asked
- * for a few rows earlier. */
+/* Rows of the matrix are contiguous: each is read once from end to end, as the caches like it, and
+ * asked for a few rows earlier. */
 static void copy_panels(const real *from, int64_t row_stride, int64_t kc, int64_t panels,
                         real *restrict to)
 {

@@ -5,8 +5,8 @@
 #include "ops/source.h"
 #include "ops/tile.h"
 
-/* Rows cut in tiles of nearly equal height: 16 are 8 + 8, not 12 + 4. The first `high` are low + 1 rows,
- * the others `low`. */
+/* Rows cut in tiles of nearly equal height: 16 are 8 + 8, not 12 + 4. The first `high` are low + 1
+ * rows, the others `low`. */
 typedef struct tiling {
     int64_t tiles, low, high;
 } tiling;
@@ -41,8 +41,9 @@ static inline int64_t packed_rows_size(int64_t kc)
     return kc * TILE_ROWS + LANES;
 }
 
-/* Columns [n, n + nc) of b in panels of TILE_COLS, the last one filled up with zeros to whole vectors:
- * panel p begins at to + p * TILE_COLS * kc, and in it row k, column j is at [k * width + j]. */
+/* Columns [n, n + nc) of b in panels of TILE_COLS, the last one filled up with zeros to whole
+ * vectors: panel p begins at to + p * TILE_COLS * kc, and in it row k, column j is at [k * width +
+ * j]. */
 #define pack_columns VARIANT(pack_columns)
 void pack_columns(const source *b, int64_t k0, int64_t kc, int64_t n, int64_t nc, real *to);
 

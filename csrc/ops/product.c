@@ -1,5 +1,5 @@
-/* Loops around the register tile, in the order of Goto and van de Geijn 2008 with the roles of the caches
- * exchanged:
+/* Loops around the register tile, in the order of Goto and van de Geijn 2008 with the roles of the
+ * caches exchanged:
  *
  *     for each MC rows of the output
  *         for each KC of K                   pack A (MC x KC), tile by tile
@@ -7,11 +7,11 @@
  *                 for each tile of rows      its part of A stays in L1
  *                     for each panel of B
  *
- * so that B streams by in order of its addresses and the output is written along its rows. (A panel of B
- * in L1 and a block of A streaming from L2 is 2 to 20 % slower, the more the busier the other hardware
- * thread of the core: bench/gemm_tuning.md.) Either packing is left out where tiles read the operand in
- * place (blocking.c). A later block of K goes on from what the earlier ones left in the output, so an
- * output is one chain of fma however it is blocked. */
+ * so that B streams by in order of its addresses and the output is written along its rows. (A panel
+ * of B in L1 and a block of A streaming from L2 is 2 to 20 % slower, the more the busier the other
+ * hardware thread of the core: bench/gemm_tuning.md.) Either packing is left out where tiles read
+ * the operand in place (blocking.c). A later block of K goes on from what the earlier ones left in
+ * the output, so an output is one chain of fma however it is blocked. */
 #include "ops/product.h"
 
 #include "ops/activation.h"
@@ -74,8 +74,8 @@ void finish_row(const product *p, int64_t m, int64_t n, int64_t cols, real *out)
     }
 }
 
-/* Where tiles that begin at row m and column n start from, what they do last and where they store it, the
- * columns of all of these being contiguous. */
+/* Where tiles that begin at row m and column n start from, what they do last and where they store
+ * it, the columns of all of these being contiguous. */
 static void find_outputs(const step *s, tile_args *t, int64_t m, int64_t n)
 {
     const product *p = s->p;
@@ -127,7 +127,8 @@ static void compute_direct(const step *s, tile_args *t, const run *r, int64_t m,
             finish_row(p, m + i, n, r->cols * t->count, t->out + i * t->out_rs);
 }
 
-/* The same where columns of the output, of c or of the bias are not contiguous: by way of a scratch tile. */
+/* The same where columns of the output, of c or of the bias are not contiguous: by way of a scratch
+ * tile. */
 static void compute_scattered(const step *s, tile_args *t, const run *r, int64_t m, int64_t rows,
                               int64_t n)
 {
@@ -165,7 +166,8 @@ static void compute_scattered(const step *s, tile_args *t, const run *r, int64_t
     on_small.p = &small;
     compute_direct(&on_small, t, r, 0, rows, 0);
     for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = 0; j < cols; j++) out[i * p->out_rs + j * p->out_cs] = scratch[i * cols + j];
+        for (int64_t j = 0; j < cols; j++)
+            out[i * p->out_rs + j * p->out_cs] = scratch[i * cols + j];
 }
 
 /* Where the tiles of a run find b. */
@@ -214,8 +216,8 @@ static bool is_scattered(const product *p)
            (p->bias && p->bias_cs != 0 && p->bias_cs != 1);
 }
 
-/* Columns [s->n, s->n + s->nc) in runs of tiles: as wide as they get, then narrower ones, then the rest.
- * Returns how many runs there are. */
+/* Columns [s->n, s->n + s->nc) in runs of tiles: as wide as they get, then narrower ones, then the
+ * rest. Returns how many runs there are. */
 static int cut_columns(const step *s, int64_t height, run runs[3])
 {
     const int64_t narrow = TILE_COLS;
@@ -283,8 +285,7 @@ void product_block(const product *p, const blocking *blocking, range rows, range
             s.kc = min_i64(blocking->KC, p->K - s.k);
             s.first = s.k == 0;
             s.last = s.k + s.kc == p->K;
-            if (blocking->a == A_PACKED)
-                pack_rows(&p->a, m, &cut, s.k, s.kc, p->alpha, s.rows);
+            if (blocking->a == A_PACKED) pack_rows(&p->a, m, &cut, s.k, s.kc, p->alpha, s.rows);
             for (s.n = cols.begin; s.n < cols.end; s.n += s.nc) {
                 s.nc = min_i64(blocking->NC, cols.end - s.n);
                 compute_step(&s, m, &cut);
@@ -299,9 +300,9 @@ void product_block(const product *p, const blocking *blocking, range rows, range
 bool product_is_small(const product *p, const blocking *s)
 {
     enum { WORK = 64 * 64 * 64 };
-    return s->a == A_IN_PLACE && s->b != B_PACKED && p->K <= s->KC && p->N <= s->NC &&
-           p->M > 0 && product_work(p) <= WORK && !is_scattered(p) && p->activation <= FNN_RELU &&
-           !p->bias && p->beta == 0 && !p->mask && !p->mask_out;
+    return s->a == A_IN_PLACE && s->b != B_PACKED && p->K <= s->KC && p->N <= s->NC && p->M > 0 &&
+           product_work(p) <= WORK && !is_scattered(p) && p->activation <= FNN_RELU && !p->bias &&
+           p->beta == 0 && !p->mask && !p->mask_out;
 }
 
 /* The same tile of many products in one go, so that a product costs little more than its tiles. */

@@ -23,8 +23,8 @@ typedef struct product {
     bool transposed; /* this is the transpose of what the caller asked for: a is their b */
 } product;
 
-/* How a product is cut: a function of its shape, strides, element type and instruction set, and of this
- * machine's caches. No bit of the result depends on it. */
+/* How a product is cut: a function of its shape, strides, element type and instruction set, and of
+ * this machine's caches. No bit of the result depends on it. */
 typedef struct blocking {
     enum { A_PACKED, A_COPIED, A_IN_PLACE } a; /* copied: row by row, as patches are */
     enum { B_PACKED, B_IN_PLACE } b;
@@ -50,8 +50,8 @@ size_t product_workspace(const product *p, const blocking *s);
 #define product_block VARIANT(product_block)
 void product_block(const product *p, const blocking *s, range rows, range cols, void *workspace);
 
-/* Whether a batch of such products is best computed by product_batch: all of p, then all of what lies one
- * step further in each of the three arrays, and so on. */
+/* Whether a batch of such products is best computed by product_batch: all of p, then all of what
+ * lies one step further in each of the three arrays, and so on. */
 #define product_is_small VARIANT(product_is_small)
 bool product_is_small(const product *p, const blocking *s);
 
@@ -59,8 +59,8 @@ bool product_is_small(const product *p, const blocking *s);
 void product_batch(const product *p, const blocking *s, int64_t count, int64_t a_step,
                    int64_t b_step, int64_t out_step);
 
-/* What is done last with the part of row m of the output that begins at column n, which is stored at out:
- * activation and masks. */
+/* What is done last with the part of row m of the output that begins at column n, which is stored
+ * at out: activation and masks. */
 #define finish_row VARIANT(finish_row)
 void finish_row(const product *p, int64_t m, int64_t n, int64_t cols, real *out);
 
@@ -72,7 +72,8 @@ fnn_plan product_plan(const product *p, int max_members);
 #define product_run VARIANT(product_run)
 void product_run(const product *p, const fnn_team *team);
 
-/* Packs the panels of TILE_COLS columns of b (K x N) that begin in `cols`, all of K, for packed_b. */
+/* Packs the panels of TILE_COLS columns of b (K x N) that begin in `cols`, all of K, for packed_b.
+ * */
 #define product_pack VARIANT(product_pack)
 void product_pack(const source *b, int64_t K, int64_t N, range cols, real *to);
 

@@ -18,8 +18,8 @@ static inline void copy_run(const real *restrict from, int64_t n, real *restrict
     }
 }
 
-/* By vectors of columns, which are contiguous: QUAD rows at a time. The last vector and the last QUAD
- * overlap those before. */
+/* By vectors of columns, which are contiguous: QUAD rows at a time. The last vector and the last
+ * QUAD overlap those before. */
 static void copy_transposed(const real *restrict from, int64_t col_stride, int64_t rows,
                             int64_t cols, real *restrict to, int64_t ld)
 {

@@ -28,7 +28,8 @@ typedef struct source {
     patches patches;
 } source;
 
-/* As strided_source, but what a matrix does not have stays as it is: small products feel each word. */
+/* As strided_source, but what a matrix does not have stays as it is: small products feel each word.
+ * */
 static inline void set_matrix(source *s, const real *base, int64_t row_stride, int64_t col_stride)
 {
     s->base = base;

@@ -1,12 +1,12 @@
 #include "ops/tile.h"
 
-/* A tile whose last vector may be used in part costs nothing more on AVX-512; elsewhere it is code of
- * its own. */
+/* A tile whose last vector may be used in part costs nothing more on AVX-512; elsewhere it is code
+ * of its own. */
 #if defined(__AVX512F__)
 #define WHOLE_OR_PART(rows, vecs, kind) row_of_tiles(rows, vecs, true, kind, t)
 #else
 #define WHOLE_OR_PART(rows, vecs, kind)                                                            \
-    if (part) row_of_tiles(rows, vecs, true, kind, t);                                                     \
+    if (part) row_of_tiles(rows, vecs, true, kind, t);                                             \
     else row_of_tiles(rows, vecs, false, kind, t)
 #endif
 
@@ -62,11 +62,10 @@ static void tiles_by_columns(int rows, int vecs, bool part, const tile_args *t)
     }
 }
 
-/* As wide as tiles get: whole vectors alone. Where the tiles of a block are of two heights, which are then
- * about half of the largest, the lower ones are as wide as the others. */
-static inline __attribute__((always_inline)) void wide_tiles(int rows, int vecs,
-                                                             const tile_kind kind,
-                                                             const tile_args *t)
+/* As wide as tiles get: whole vectors alone. Where the tiles of a block are of two heights, which
+ * are then about half of the largest, the lower ones are as wide as the others. */
+static inline __attribute__((always_inline)) void
+wide_tiles(int rows, int vecs, const tile_kind kind, const tile_args *t)
 {
     enum { HALF = TILE_ROWS / 2 };
     if (rows == HALF && vecs < WIDEST(HALF)) {
@@ -99,8 +98,8 @@ static void wide_tiles_by_columns(int rows, int vecs, const tile_args *t)
     wide_tiles(rows, vecs, A_COLUMNS, t);
 }
 
-/* The tiles that most of the time goes to, each in a function of its own: among others GCC's registers run
- * out at random. */
+/* The tiles that most of the time goes to, each in a function of its own: among others GCC's
+ * registers run out at random. */
 static __attribute__((noinline)) void full_packed_tiles(const tile_args *t)
 {
     row_of_tiles(TILE_ROWS, TILE_VECS, false, PACKED, t);

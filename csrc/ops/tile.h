@@ -4,19 +4,20 @@
 
 #include "ops/vector.h"
 
-/* The tile of packed panels is 2 vectors wide, of as many rows as leave registers for 2 vectors of b and
- * a broadcast: 12x32 f32 on AVX-512, 6x16 on AVX2, 12x8 on NEON, 6x8 on SSE2. */
+/* The tile of packed panels is 2 vectors wide, of as many rows as leave registers for 2 vectors of
+ * b and a broadcast: 12x32 f32 on AVX-512, 6x16 on AVX2, 12x8 on NEON, 6x8 on SSE2. */
 enum { TILE_ROWS = REGISTERS == 32 ? 12 : 6, TILE_VECS = 2, TILE_COLS = TILE_VECS * LANES };
 
-/* Where b is read in place, a low tile is wider, up to this, so that as many sums are under way: one takes
- * 4 cycles. */
+/* Where b is read in place, a low tile is wider, up to this, so that as many sums are under way:
+ * one takes 4 cycles. */
 enum { MAX_VECS = 8, MAX_COLS = MAX_VECS * LANES };
 
 #define WIDEST(rows)                                                                               \
     (TILE_ROWS * TILE_VECS / (rows) < MAX_VECS ? TILE_ROWS * TILE_VECS / (rows) : MAX_VECS)
 
-/* The most of K that a tile takes at once: its rows of a are 12 KB, for a 32 KB L1. Image patches are
- * copied row by row to distance LDA, so that the rows of a tile start in different sets of the cache. */
+/* The most of K that a tile takes at once: its rows of a are 12 KB, for a 32 KB L1. Image patches
+ * are copied row by row to distance LDA, so that the rows of a tile start in different sets of the
+ * cache. */
 enum { KC_MAX = 12288 / (TILE_ROWS * (int)sizeof(real)), LDA = KC_MAX + LANES };
 
 /* What happens to finished sums before they are stored. */
@@ -34,8 +35,8 @@ typedef enum tile_kind {
     A_COLUMNS, /* columns of a, and rows of b, contiguous */
 } tile_kind;
 
-/* Tiles one after another: side by side in one product, where the same rows of a, which stay in L1, meet
- * one panel of b after another; or at the same place of many small products. */
+/* Tiles one after another: side by side in one product, where the same rows of a, which stay in L1,
+ * meet one panel of b after another; or at the same place of many small products. */
 typedef struct tile_args {
     int64_t count;
     int64_t kc;
@@ -85,8 +86,8 @@ static inline __attribute__((always_inline)) void finish_tile(const int rows, co
                 acc[r][v] = (vec)((vec_bits)acc[r][v] & ~(vec_bits)(acc[r][v] <= 0));
 }
 
-/* "This pointer may be anything": or the compiler derives one from another again and again, for want of
- * registers. */
+/* "This pointer may be anything": or the compiler derives one from another again and again, for
+ * want of registers. */
 #define OPAQUE(x) __asm__("" : "+r"(x))
 
 /* One k: acc[r][v] += a[r * a_rs] * b[v]. */
@@ -95,7 +96,8 @@ add_one_k(const int rows, const int vecs, const bool part, lanes last, const rea
           const int64_t a_rs, const real *b, vec acc[TILE_ROWS][MAX_VECS])
 {
     vec held[MAX_VECS]; /* the operand that there is less of: it is loaded once */
-    const real *third[(TILE_ROWS + 2) / 3]; /* every third row of a: the others are one or two strides off */
+    const real *third[(TILE_ROWS + 2) /
+                      3]; /* every third row of a: the others are one or two strides off */
 #pragma GCC unroll 8
     for (int i = 0; i < (rows + 2) / 3; i++) third[i] = a + 3 * i * a_rs;
     if (rows < vecs) {
@@ -120,8 +122,8 @@ add_one_k(const int rows, const int vecs, const bool part, lanes last, const rea
     }
 }
 
-/* Tiles with a part of a vector are the rest of a row, or of small products: unrolled they would only be
- * more code. On AVX-512 all tiles are of that kind. */
+/* Tiles with a part of a vector are the rest of a row, or of small products: unrolled they would
+ * only be more code. On AVX-512 all tiles are of that kind. */
 #if defined(__AVX512F__)
 enum { UNROLL_PARTS = true };
 #else
@@ -130,15 +132,18 @@ enum { UNROLL_PARTS = false };
 #if defined(__FMA__) || defined(__aarch64__)
 enum { UNROLL = 4 };
 #else
-enum { UNROLL = 1 }; /* a product waits in a register for its sum: there is none left to load ahead */
+enum {
+    UNROLL = 1
+}; /* a product waits in a register for its sum: there is none left to load ahead */
 #endif
 
-/* acc[r][v] += a[r,k] * b[k,v], k ascending. Four k in one go, so that all but the products, loads and
- * broadcasts is little: a hardware thread that shares its core has only half of the instructions per cycle
- * (bench/gemm_tuning.md: up to 10 % of 768^3). Both operands are packed: */
-static inline __attribute__((always_inline)) void
-add_packed_products(const int rows, const int vecs, int64_t k, const real *a, const real *b,
-                    vec acc[TILE_ROWS][MAX_VECS])
+/* acc[r][v] += a[r,k] * b[k,v], k ascending. Four k in one go, so that all but the products, loads
+ * and broadcasts is little: a hardware thread that shares its core has only half of the
+ * instructions per cycle (bench/gemm_tuning.md: up to 10 % of 768^3). Both operands are packed: */
+static inline __attribute__((always_inline)) void add_packed_products(const int rows,
+                                                                      const int vecs, int64_t k,
+                                                                      const real *a, const real *b,
+                                                                      vec acc[TILE_ROWS][MAX_VECS])
 {
     for (; UNROLL > 1 && k >= UNROLL; k -= UNROLL) {
 #pragma GCC unroll 4
@@ -152,8 +157,8 @@ add_packed_products(const int rows, const int vecs, int64_t k, const real *a, co
         add_one_k(rows, vecs, false, (lanes){0}, a, 1, b, acc);
 }
 
-/* The same where operands have strides. Steps are taken one by one: multiples of the strides would be
- * kept, in memory, as there are too few registers. */
+/* The same where operands have strides. Steps are taken one by one: multiples of the strides would
+ * be kept, in memory, as there are too few registers. */
 static inline __attribute__((always_inline)) void
 add_products(const int rows, const int vecs, const bool part, const tile_kind kind,
              const tile_args *t, const real *a, const real *b, vec acc[TILE_ROWS][MAX_VECS])
@@ -175,8 +180,8 @@ add_products(const int rows, const int vecs, const bool part, const tile_kind ki
 }
 
 /* out[r,j] = finish(start[r,j] * factor, then one fma(a[r,k], b[k,j], acc) per k ascending).
- * `rows`, `vecs`, `part` and `kind` are constants at every call, so that loops unroll and acc lives in
- * registers; part: the last vector of columns is loaded and stored in part. */
+ * `rows`, `vecs`, `part` and `kind` are constants at every call, so that loops unroll and acc lives
+ * in registers; part: the last vector of columns is loaded and stored in part. */
 static inline __attribute__((always_inline)) void
 tile(const int rows, const int vecs, const bool part, const tile_kind kind, const tile_args *t,
      const real *a, const real *b, const real *start, const real *bias, real *out)

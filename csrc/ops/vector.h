@@ -15,9 +15,9 @@ typedef real_bits vec_bits __attribute__((vector_size(VBYTES)));
 typedef real quad __attribute__((vector_size(16), aligned(sizeof(real)), may_alias));
 enum { QUAD = 16 / sizeof(real) };
 
-/* The two steps of a product. As assembly on x86-64, in this order: GCC 12 otherwise puts sums where
- * factors were and moves them back, or loads ahead until registers run out; an unrolled 6x16 f32 loop on
- * AVX2 loses 10 to 20 % to that (bench/gemm_tuning.md). */
+/* The two steps of a product. As assembly on x86-64, in this order: GCC 12 otherwise puts sums
+ * where factors were and moves them back, or loads ahead until registers run out; an unrolled 6x16
+ * f32 loop on AVX2 loses 10 to 20 % to that (bench/gemm_tuning.md). */
 #if FNN_DOUBLE
 #define PACKED_SUFFIX "d"
 #else
@@ -78,8 +78,8 @@ static inline lanes first_lanes(int64_t n)
 #elif defined(__AVX2__) && FNN_DOUBLE
     l.mask = _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3));
 #elif defined(__AVX2__)
-    l.mask = _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n),
-                                _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+    l.mask =
+        _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 #endif
     return l;
 }
@@ -177,16 +177,16 @@ static inline void transpose_quads(const vec r[QUAD], vec t[QUAD])
 #endif
 }
 
-/* The quads at row[0] + k, row[QUAD] + k, ... side by side. Intrinsics: of the same in GCC's shuffles GCC
- * 12 makes twice the instructions. */
+/* The quads at row[0] + k, row[QUAD] + k, ... side by side. Intrinsics: of the same in GCC's
+ * shuffles GCC 12 makes twice the instructions. */
 static inline vec join_quads(const real *const row[], int64_t k)
 {
 #if VBYTES == 16
     return *(const vec *)(row[0] + k);
 #else
-    const __m256d low = _mm256_insertf128_pd(
-        _mm256_castpd128_pd256(_mm_loadu_pd((const double *)(row[0] + k))),
-        _mm_loadu_pd((const double *)(row[QUAD] + k)), 1);
+    const __m256d low =
+        _mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd((const double *)(row[0] + k))),
+                             _mm_loadu_pd((const double *)(row[QUAD] + k)), 1);
 #if VBYTES == 32
     return (vec)low;
 #else
