@@ -76,9 +76,9 @@ size_t fnn_packed_size(fnn_dtype dtype, int64_t K, int64_t N);
 
 #define FNN_MAX_BATCH_DIMS 32
 
-/* For every index i of the batch, the product of (M, K) by (K, N) that `product` describes, its a, b and
- * out moved by the sum of i[d] * a_strides[d] and so on. A stride of 0 uses one matrix again and again;
- * out has none, and no two of its matrices overlap. */
+/* For every index i of the batch, the product of (M, K) by (K, N) that `product` describes, its a, b
+ * and out moved by the sum of i[d] * a_strides[d] and so on. A stride of 0 uses one matrix again and
+ * again; out has none, and no two of its matrices overlap. */
 typedef struct fnn_matmul_args {
     fnn_gemm_args product;
     int dims;

@@ -126,6 +126,20 @@ cdef bint is_real_format(const char *format) noexcept:
     return format[0] in (c'f', c'd') and format[1] == 0
 
 
+cdef void take_buffer(Array *view, Py_buffer *buffer) noexcept:
+    """What every buffer tells, whatever its elements are."""
+    cdef int i
+    view.data = <char *>buffer.buf
+    view.ndim = buffer.ndim
+    view.itemsize = buffer.itemsize
+    view.readonly = buffer.readonly
+    view.size = 1
+    for i in range(buffer.ndim):
+        view.shape[i] = buffer.shape[i]
+        view.strides[i] = buffer.strides[i]
+        view.size *= buffer.shape[i]
+
+
 cdef object load_buffer(Array *view, object array, const char *func, const char *name):
     """`load` by the buffer protocol.
 
@@ -140,19 +154,12 @@ cdef object load_buffer(Array *view, object array, const char *func, const char 
         PyObject_GetBuffer(array, &buffer, PyBUF_FORMAT | PyBUF_STRIDES)
     except (BufferError, ValueError):   # a dtype that the buffer protocol does not know
         raise wrong_dtype(array, func, name) from None
-    view.data = <char *>buffer.buf
-    view.ndim = buffer.ndim
-    view.itemsize = buffer.itemsize
-    view.readonly = buffer.readonly
-    view.size = 1
+    take_buffer(view, &buffer)
     readable = is_real_format(buffer.format)   # then itemsize is 4 or 8
     if readable:
         readable = (<size_t>buffer.buf) % <size_t>buffer.itemsize == 0
     view.dtype = FNN_F32 if buffer.itemsize == 4 else FNN_F64
     for i in range(buffer.ndim):
-        view.shape[i] = buffer.shape[i]
-        view.strides[i] = buffer.strides[i]
-        view.size *= buffer.shape[i]
         if readable:
             readable = buffer.strides[i] % buffer.itemsize == 0
     PyBuffer_Release(&buffer)

@@ -29,6 +29,8 @@ cdef list fast_texts = []     # what the entries of fast_methods point to
 
 
 cdef object fast(object function, fast_function run):
+    if len(fast_texts) == MAX_FAST:
+        raise SystemError("fast: MAX_FAST is too small")
     cdef PyMethodDef *method = &fast_methods[len(fast_texts)]
     name = function.__name__
     signature = f"{name}{function.__text_signature__}"

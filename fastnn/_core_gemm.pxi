@@ -74,15 +74,7 @@ cdef object load_mask(Array *view, object mask, fnn_gemm_args *args, bint writab
     if mask.dtype != np_bool:
         raise TypeError(f"{func.decode()}: {name.decode()} must be bool, not {mask.dtype}")
     PyObject_GetBuffer(mask, &buffer, PyBUF_STRIDES)
-    view.data = <char *>buffer.buf
-    view.ndim = buffer.ndim
-    view.itemsize = 1
-    view.readonly = buffer.readonly
-    view.size = 1
-    for i in range(buffer.ndim):
-        view.shape[i] = buffer.shape[i]
-        view.strides[i] = buffer.strides[i]
-        view.size *= buffer.shape[i]
+    take_buffer(view, &buffer)
     PyBuffer_Release(&buffer)
     check_matrix(view, args.M, args.N, func, name)
     if not is_contiguous(view):

@@ -197,8 +197,6 @@ cdef object matmul_(object a, object b, object out):
     g.out = vout.data
     g.out_cs = vout.strides[vout.ndim - 1] // item if b_axes == 2 else 0
     g.out_rs = vout.strides[dims] // item if a_axes == 2 else 0
-    if a_axes == 1:
-        g.out_rs = 0
     g.b_packed = False
     g.alpha = 1
     g.beta = 0

@@ -39,21 +39,13 @@ int fnn_cpu_affinity(void)
     return online > 0 ? (int)online : 1;
 }
 
-static int64_t size_or(int name, int64_t otherwise)
+int64_t fnn_cpu_l2_cache(void)
 {
-    const long size = name >= 0 ? sysconf(name) : -1;
-    return size > 0 ? size : otherwise;
-}
-
-fnn_cache_sizes fnn_cpu_caches(void)
-{
-    fnn_cache_sizes sizes = {.l1 = 32 << 10, .l2 = 512 << 10, .l3 = 4 << 20};
-#if defined(_SC_LEVEL1_DCACHE_SIZE) /* glibc */
-    sizes.l1 = size_or(_SC_LEVEL1_DCACHE_SIZE, sizes.l1);
-    sizes.l2 = size_or(_SC_LEVEL2_CACHE_SIZE, sizes.l2);
-    sizes.l3 = size_or(_SC_LEVEL3_CACHE_SIZE, sizes.l2);
+#if defined(_SC_LEVEL2_CACHE_SIZE) /* glibc */
+    const long size = sysconf(_SC_LEVEL2_CACHE_SIZE);
+    if (size > 0) return size;
 #endif
-    return sizes;
+    return 512 << 10;
 }
 
 int fnn_cpu_current(void)

@@ -3,8 +3,7 @@
 #define FNN_CPU_H
 
 #include <stdbool.h>
-
-#include "core/op.h"
+#include <stdint.h>
 
 /* The levels of this build, ascending; each needs all that the one before it needs. */
 typedef enum fnn_isa_level {
@@ -19,14 +18,13 @@ bool fnn_cpu_supports(fnn_isa_level level);
 /* CPUs in this process's affinity mask; at least 1. */
 int fnn_cpu_affinity(void);
 
-/* The caches of this CPU; where the system does not say, those of a common one. */
-fnn_cache_sizes fnn_cpu_caches(void);
+/* Bytes of L2 cache that a core has; where the system does not say, those of a common one. */
+int64_t fnn_cpu_l2_cache(void);
 
 /* The CPU that the calling thread runs on at this moment, or -1 where the system does not say. */
 int fnn_cpu_current(void);
 
-/* Moves the calling thread off CPU `cpu`, to any other in its affinity mask, which stays as it is.
- * */
+/* Moves the calling thread off CPU `cpu`, to any other in its affinity mask: that stays as it is. */
 void fnn_cpu_leave(int cpu);
 
 /* CPUs that the control group's quota pays for, rounded down, at least 1; 0 where there is no

@@ -34,7 +34,7 @@ static atomic_int num_threads;
 static char message[512];
 static const char *error;
 
-static fnn_cache_sizes caches;
+static int64_t l2_cache;
 
 static _Thread_local int thread_limit;
 
@@ -89,7 +89,7 @@ static void count_threads(void)
 static void initialize(void)
 {
     select_isa();
-    caches = fnn_cpu_caches();
+    l2_cache = fnn_cpu_l2_cache();
     count_threads();
 }
 
@@ -105,9 +105,9 @@ const fnn_op *fnn_selected_op(fnn_op_id id, fnn_dtype dtype)
     return &levels[selected].ops[dtype][id];
 }
 
-const fnn_cache_sizes *fnn_caches(void)
+int64_t fnn_l2_cache(void)
 {
-    return &caches; /* whoever runs an op has come through fnn_selected_op */
+    return l2_cache; /* whoever runs an op has come through fnn_selected_op */
 }
 
 const char *fnn_version(void)

@@ -37,12 +37,8 @@ enum { FNN_ALIGN = 64 };
 /* Rows of a matrix that fnn_pack lays out are filled up to a multiple of this, the widest panel. */
 enum { FNN_PANEL_BYTES = 128 };
 
-/* Bytes of data cache that a core has to itself (l1, l2) and that cores share (l3). */
-typedef struct fnn_cache_sizes {
-    int64_t l1, l2, l3;
-} fnn_cache_sizes;
-
-const fnn_cache_sizes *fnn_caches(void);
+/* Bytes of L2 cache that a core has. */
+int64_t fnn_l2_cache(void);
 
 /* Waits until every member of the team has arrived; what they wrote before is visible after. */
 void fnn_team_barrier(const fnn_team *team);

@@ -47,7 +47,7 @@ blocking product_blocking(const product *p)
     else if (s.a == A_IN_PLACE && read_b_in_place(p)) s.b = B_IN_PLACE;
     /* Blocks of K are equal: 260 is 130 + 130, not 256 + 4. */
     s.KC = p->K <= KC_MAX ? max_i64(1, p->K) : ceil_div(p->K, ceil_div(p->K, KC_MAX));
-    const int64_t room = fnn_caches()->l2 / 2 / (int64_t)sizeof(real) / KC_MAX;
+    const int64_t room = fnn_l2_cache() / 2 / (int64_t)sizeof(real) / KC_MAX;
     s.NC = max_i64(1, room / TILE_COLS) * TILE_COLS;
     /* Where A is packed, MC x KC of it is up to 2 MB; where it is not, nothing speaks for a cut. */
     s.MC = s.a == A_PACKED ? A_PACKED_BYTES / (s.KC * (int64_t)sizeof(real)) : INT64_MAX / 2;

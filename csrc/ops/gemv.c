@@ -24,7 +24,7 @@ static inline __attribute__((always_inline)) void add_rows(const int rows, const
     const real *row[ROWS];
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++) {
-        scale[r] = x[r * x_stride] - (vec){0};
+        scale[r] = broadcast(x + r * x_stride);
         row[r] = b + r * b_rs;
     }
     int64_t j = 0;

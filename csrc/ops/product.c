@@ -188,13 +188,13 @@ static void find_panels(const step *s, tile_args *t, const run *r)
     }
 }
 
-/* Where the tile of rows [m, m + rows) finds its a, `packed` if it is. */
-static void find_rows(const step *s, tile_args *t, int64_t m, int64_t rows, const real *packed)
+/* Where tile i, of rows [m, m + rows), finds its a. */
+static void find_rows(const step *s, tile_args *t, int64_t i, int64_t m, int64_t rows)
 {
     const source *a = &s->p->a;
     switch (s->blocking->a) {
     case A_PACKED:
-        t->a = packed;
+        t->a = s->rows + i * packed_rows_size(s->kc);
         break;
     case A_COPIED:
         source_copy(a, m, rows, s->k, s->kc, s->rows, LDA);
@@ -249,7 +249,7 @@ static void compute_step(const step *s, int64_t m, const tiling *cut)
     t.kc = s->kc;
     for (int64_t i = 0; i < cut->tiles; i++) {
         const int64_t rows = tile_height(cut, i);
-        find_rows(s, &t, m, rows, s->rows + i * packed_rows_size(s->kc));
+        find_rows(s, &t, i, m, rows);
         for (int r = 0; r < count; r++) {
             find_panels(s, &t, &runs[r]);
             int64_t n = s->n + runs[r].begin;
@@ -320,7 +320,7 @@ void product_batch(const product *p, const blocking *blocking, int64_t count, in
         t.count = min_i64(CHUNK, count - begin);
         for (int64_t i = 0; i < cut.tiles; i++) {
             const int64_t m = tile_begin(&cut, i), rows = tile_height(&cut, i);
-            find_rows(&s, &t, m, rows, NULL);
+            find_rows(&s, &t, i, m, rows);
             t.a += begin * a_step;
             for (int r = 0; r < run_count; r++)
                 for (int64_t j = 0; j < runs[r].count; j++) {

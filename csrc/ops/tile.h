@@ -96,8 +96,8 @@ add_one_k(const int rows, const int vecs, const bool part, lanes last, const rea
           const int64_t a_rs, const real *b, vec acc[TILE_ROWS][MAX_VECS])
 {
     vec held[MAX_VECS]; /* the operand that there is less of: it is loaded once */
-    const real *third[(TILE_ROWS + 2) /
-                      3]; /* every third row of a: the others are one or two strides off */
+    /* Every third row of a: the others are one or two strides off. */
+    const real *third[(TILE_ROWS + 2) / 3];
 #pragma GCC unroll 8
     for (int i = 0; i < (rows + 2) / 3; i++) third[i] = a + 3 * i * a_rs;
     if (rows < vecs) {
@@ -131,10 +131,8 @@ enum { UNROLL_PARTS = false };
 #endif
 #if defined(__FMA__) || defined(__aarch64__)
 enum { UNROLL = 4 };
-#else
-enum {
-    UNROLL = 1
-}; /* a product waits in a register for its sum: there is none left to load ahead */
+#else /* a product waits in a register for its sum: there is none left to load ahead */
+enum { UNROLL = 1 };
 #endif
 
 /* acc[r][v] += a[r,k] * b[k,v], k ascending. Four k in one go, so that all but the products, loads
