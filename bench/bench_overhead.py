@@ -6,6 +6,7 @@ Calls with keywords are written out: a partial would make a dict of them each ti
 from functools import partial
 
 import numpy as np
+import pytest
 
 import fastnn
 import harness
@@ -16,17 +17,18 @@ from fastnn import reference
 EPS = harness.eps(np.float32)
 
 
-def test_gemm_8x8x8(compare, rng, threads):
+@pytest.mark.parametrize("product", [fastnn.gemm, fastnn.matmul], ids=["gemm", "matmul"])
+def test_8x8x8(compare, rng, threads, product):
     a, b = (rng.standard_normal((8, 8), np.float32) for _ in range(2))
     want, size = reference.gemm(a, b), reference.gemm(np.abs(a), np.abs(b))
     out = np.empty_like(a)
 
     compare(
-        op="gemm, a call",
+        op=f"{product.__name__}, a call",
         shape="8 x 8 x 8",
         dtype=np.float32,
         threads=threads,
-        ours=lambda: fastnn.gemm(a, b, out=out),
+        ours=lambda: product(a, b, out=out),
         check=lambda y: harness.assert_within(y, want, 8 * EPS * size),
         numpy=lambda: numpy_baseline.gemm(a, b, np.empty_like(out)),
         torch=lambda: torch_peer.gemm(threads, a, b, np.empty_like(out)),
@@ -46,24 +48,6 @@ def test_gemm_8x8x8_new_result(compare, rng, threads):
         ours=partial(fastnn.gemm, a, b),
         check=lambda y: harness.assert_within(y, want, 8 * EPS * size),
         numpy=lambda: {"matmul": partial(np.matmul, a, b), "dot": partial(np.dot, a, b)},
-    )
-
-
-def test_matmul_8x8x8(compare, rng, threads):
-    a, b = (rng.standard_normal((8, 8), np.float32) for _ in range(2))
-    want, size = reference.gemm(a, b), reference.gemm(np.abs(a), np.abs(b))
-    out = np.empty_like(a)
-
-    compare(
-        op="matmul, a call",
-        shape="8 x 8 x 8",
-        dtype=np.float32,
-        threads=threads,
-        ours=lambda: fastnn.matmul(a, b, out=out),
-        check=lambda y: harness.assert_within(y, want, 8 * EPS * size),
-        numpy=lambda: numpy_baseline.gemm(a, b, np.empty_like(out)),
-        torch=lambda: torch_peer.gemm(threads, a, b, np.empty_like(out)),
-        from_torch=torch_peer.arrays,
     )
 
 
