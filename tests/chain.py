@@ -9,7 +9,7 @@ built from operations that are exact; test_chain.py compares it with the C libra
 import numpy as np
 
 import fastnn
-from fastnn import reference
+from fastnn.reference import windows
 
 
 def two_sum(x, y):
@@ -72,14 +72,14 @@ def gemm(a, b, acc=None):
 
 
 def _padded(x, padding):
-    return np.pad(x, ((0, 0), *reference._sides(padding), (0, 0)))
+    return np.pad(x, ((0, 0), *windows.sides(padding), (0, 0)))
 
 
 def conv2d(x, w, *, stride=1, padding=0, dilation=1, groups=1):
     """The chain over (kh, kw, c): x (N, H, W, C), w (O, KH, KW, C/G) -> (N, OH, OW, O)."""
     channels = w.shape[3]
     of_group = np.arange(w.shape[0]) // (w.shape[0] // groups) * channels  # first channel of each o
-    taps = list(reference._taps(_padded(x, padding), w.shape[1:3], stride, dilation))
+    taps = list(windows.taps(_padded(x, padding), w.shape[1:3], stride, dilation))
     y = np.zeros((*taps[0][2].shape[:3], w.shape[0]), dtype=x.dtype)
     for kh, kw, seen in taps:
         for c in range(channels):
@@ -94,11 +94,11 @@ def conv2d_backward_input(dy, w, x_shape, *, stride=1, padding=0, dilation=1, gr
     """
     per_group = w.shape[0] // groups
     dx = _padded(np.zeros(x_shape, dtype=dy.dtype), padding)
-    taps = list(reference._taps(dx, w.shape[1:3], stride, dilation))
+    taps = list(windows.taps(dx, w.shape[1:3], stride, dilation))
     for kh, kw, seen in reversed(taps):
         for o in range(per_group):
             # Row g of the filters, one per group, makes the channels (g, c) of x.
             row = w[o::per_group, kh, kw].reshape(-1)
             mine = np.repeat(dy[..., o::per_group], w.shape[3], axis=-1)
             seen[...] = step(mine, row, seen)
-    return reference._crop(dx, padding)
+    return windows.crop(dx, padding)
