@@ -102,6 +102,20 @@ fnn_status fnn_bias_backward(fnn_dtype dtype, const fnn_bias_backward_args *args
 
 /* ---- convolution ------------------------------------------------------------------------- */
 
+/* How a convolution is computed. */
+typedef enum fnn_conv_algorithm {
+    FNN_CONV_AUTO,   /* by geometry, dtype and instruction set */
+    FNN_CONV_IM2COL, /* as a product with image patches */
+    FNN_CONV_ALGORITHMS
+} fnn_conv_algorithm;
+
+typedef enum fnn_conv_pass {
+    FNN_CONV_FORWARD,
+    FNN_CONV_BACKWARD_INPUT,
+    FNN_CONV_BACKWARD_WEIGHT,
+    FNN_CONV_PASSES
+} fnn_conv_pass;
+
 /* Geometry shared by the convolution kernels. Arrays are contiguous:
  * x (N, H, W, C), w (O, KH, KW, C / groups), y (N, OH, OW, O). */
 typedef struct fnn_conv2d_shape {
@@ -112,6 +126,7 @@ typedef struct fnn_conv2d_shape {
     int64_t pad_top, pad_left; /* bottom and right follow from OH and OW */
     int64_t dilation_h, dilation_w;
     int64_t groups;
+    fnn_conv_algorithm algorithm; /* AUTO or IM2COL */
 } fnn_conv2d_shape;
 
 /* y[n,oh,ow,o] = activation(bias[o] + sum over kh, kw, c of x[n,h,w,g*Cg+c] * w[o,kh,kw,c]),
@@ -147,6 +162,15 @@ typedef struct fnn_conv2d_backward_weight_args {
 } fnn_conv2d_backward_weight_args;
 
 fnn_status fnn_conv2d_backward_weight(fnn_dtype dtype, const fnn_conv2d_backward_weight_args *args);
+
+/* What FNN_CONV_AUTO comes to. */
+typedef struct fnn_conv2d_choice_args {
+    fnn_conv2d_shape shape;
+    fnn_conv_pass pass;
+    fnn_conv_algorithm *chosen;
+} fnn_conv2d_choice_args;
+
+fnn_status fnn_conv2d_choice(fnn_dtype dtype, const fnn_conv2d_choice_args *args);
 
 /* cols[p, (kh*KW + kw)*C + c] = x[n,h,w,c] (0 outside the image), p = (n*OH + oh)*OW + ow.
  * Uses shape with groups = 1; O is not read. */

@@ -23,6 +23,8 @@ from fastnn._core import (
     conv2d_backward_weight,
     gemm,
     get_config,
+    get_conv2d_algorithms,
+    get_conv_algorithm,
     get_num_threads,
     im2col,
     linear,
@@ -46,7 +48,7 @@ from fastnn._core import (
     tanh_backward,
 )
 from fastnn.gradcheck import GradcheckError, gradcheck
-from fastnn.runtime import get_include, show_config, threads
+from fastnn.runtime import conv_algorithm, get_include, show_config, threads
 
 if TYPE_CHECKING:
     from fastnn import data, init, io, models, nn, optim, plots, reference, training
@@ -77,9 +79,12 @@ __all__ = [
     "conv2d",
     "conv2d_backward_input",
     "conv2d_backward_weight",
+    "conv_algorithm",
     "data",
     "gemm",
     "get_config",
+    "get_conv2d_algorithms",
+    "get_conv_algorithm",
     "get_include",
     "get_num_threads",
     "gradcheck",

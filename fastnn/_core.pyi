@@ -3,11 +3,12 @@
 from typing import Any, Literal, TypeAlias, TypedDict, final, overload
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 Array: TypeAlias = NDArray[Any]
 """A float32 or float64 array; all arrays of one call have the same dtype."""
 Activation: TypeAlias = Literal["relu", "sigmoid", "tanh", "scaled_tanh"] | None
+ConvAlgorithm: TypeAlias = Literal["auto", "im2col"]
 Pair: TypeAlias = int | tuple[int, int]
 """One value for height and width, or (height, width)."""
 Padding: TypeAlias = int | tuple[int, int] | tuple[tuple[int, int], tuple[int, int]]
@@ -91,6 +92,18 @@ def conv2d_backward_weight(
     accumulate: bool = False,
     out: Array | None = None,
 ) -> Array: ...
+def get_conv_algorithm() -> ConvAlgorithm: ...
+def set_conv_algorithm(name: ConvAlgorithm) -> None: ...
+def get_conv2d_algorithms(
+    x_shape: Shape4,
+    w_shape: Shape4,
+    *,
+    dtype: DTypeLike = ...,
+    stride: Pair = 1,
+    padding: Padding = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
+) -> dict[str, str]: ...
 def im2col(
     x: Array,
     kernel_size: Pair,

@@ -57,6 +57,15 @@ cdef extern from "fastnn.h" nogil:
         void *db
         bint accumulate
 
+    ctypedef enum fnn_conv_algorithm:
+        FNN_CONV_AUTO
+        FNN_CONV_IM2COL
+
+    ctypedef enum fnn_conv_pass:
+        FNN_CONV_FORWARD
+        FNN_CONV_BACKWARD_INPUT
+        FNN_CONV_BACKWARD_WEIGHT
+
     ctypedef struct fnn_conv2d_shape:
         int64_t N, H, W, C
         int64_t O, KH, KW
@@ -65,6 +74,7 @@ cdef extern from "fastnn.h" nogil:
         int64_t pad_top, pad_left
         int64_t dilation_h, dilation_w
         int64_t groups
+        fnn_conv_algorithm algorithm
 
     ctypedef struct fnn_conv2d_forward_args:
         fnn_conv2d_shape shape
@@ -86,6 +96,11 @@ cdef extern from "fastnn.h" nogil:
         const void *x
         void *dw
         bint accumulate
+
+    ctypedef struct fnn_conv2d_choice_args:
+        fnn_conv2d_shape shape
+        fnn_conv_pass conv_pass "pass"
+        fnn_conv_algorithm *chosen
 
     ctypedef struct fnn_im2col_args:
         fnn_conv2d_shape shape
@@ -158,6 +173,7 @@ cdef extern from "fastnn.h" nogil:
     fnn_status fnn_conv2d_forward(fnn_dtype, const fnn_conv2d_forward_args *)
     fnn_status fnn_conv2d_backward_input(fnn_dtype, const fnn_conv2d_backward_input_args *)
     fnn_status fnn_conv2d_backward_weight(fnn_dtype, const fnn_conv2d_backward_weight_args *)
+    fnn_status fnn_conv2d_choice(fnn_dtype, const fnn_conv2d_choice_args *)
     fnn_status fnn_im2col(fnn_dtype, const fnn_im2col_args *)
     fnn_status fnn_col2im(fnn_dtype, const fnn_col2im_args *)
     fnn_status fnn_max_pool2d_forward(fnn_dtype, const fnn_max_pool2d_forward_args *)

@@ -65,6 +65,7 @@ cdef int conv_shape(fnn_conv2d_shape *s, object x_shape, object w_shape, object 
     window_shape(s, x_shape, KH, KW, stride, padding, dilation, func)
     s.groups = parse_integer(groups, 1, func, b"groups")
     s.O = O
+    s.algorithm = requested_algorithm
     if O > LARGEST or O % s.groups != 0 or s.C % s.groups != 0:
         raise ValueError(f"{func.decode()}: groups = {s.groups} does not divide the {s.C} input "
                          f"and {O} output channels")

@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from fastnn import _core
+
+if TYPE_CHECKING:
+    from fastnn._core import ConvAlgorithm
 
 
 @contextmanager
@@ -41,6 +45,48 @@ def threads(n: int) -> Iterator[None]:
         yield
     finally:
         _core.set_thread_limit(before)
+
+
+class conv_algorithm:  # noqa: N801 - used as a function
+    """Choose how the process computes convolutions, from now on or inside a ``with`` block.
+
+    Parameters
+    ----------
+    name : {"auto", "im2col"}
+        "auto", the default: the fastest known for the geometry, dtype and instruction set;
+        `get_conv2d_algorithms` tells which that is. "im2col": always a product with image patches,
+        whose every output is one chain of fused multiply-adds.
+
+    Raises
+    ------
+    TypeError, ValueError
+        No such name.
+
+    Notes
+    -----
+    It is in force as soon as it is called. Used as a context manager, it brings back at the end
+    what was set before the call. `get_conv_algorithm` tells what is set. It is for the process:
+    other Python threads see it too.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> with fastnn.conv_algorithm("im2col"):
+    ...     fastnn.get_conv_algorithm()
+    'im2col'
+    >>> fastnn.get_conv_algorithm()
+    'auto'
+    """
+
+    def __init__(self, name: ConvAlgorithm) -> None:
+        self._before = _core.get_conv_algorithm()
+        _core.set_conv_algorithm(name)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *exception: object) -> None:
+        _core.set_conv_algorithm(self._before)
 
 
 def show_config() -> None:

@@ -1,174 +1,72 @@
-/* Convolution as products whose im2col matrix is gathered straight into packed blocks. */
-#include "ops/product.h"
-#include "ops/reduce.h"
-#include "ops/window.h"
+/* Which way a convolution is computed. It depends on the pass, the geometry, the element type and
+ * the instruction set alone, so that an image's result depends on nothing else. */
+#include "ops/conv2d.h"
 
-/* ---- forward: Y (pixels x O) = patches(X) (pixels x K) @ W^T (K x O) ------------------------- */
+/* NULL where there is none. */
+static const conv_method *const methods[FNN_CONV_ALGORITHMS] = {
+    [FNN_CONV_IM2COL] = im2col_methods,
+};
 
-static inline int64_t filter_size(const fnn_conv2d_shape *s)
+static fnn_conv_algorithm choose(const fnn_conv2d_shape *s, fnn_conv_pass pass)
 {
-    return s->KH * s->KW * (s->C / s->groups);
+    if (s->algorithm != FNN_CONV_AUTO) return s->algorithm;
+    for (int a = FNN_CONV_ALGORITHMS - 1; a > FNN_CONV_IM2COL; a--) {
+        const conv_method *m = methods[a] ? &methods[a][pass] : NULL;
+        if (m && m->takes && m->takes(s)) return (fnn_conv_algorithm)a;
+    }
+    return FNN_CONV_IM2COL;
 }
 
-static product forward_product(const fnn_conv2d_forward_args *f, int64_t group)
+static const conv_method *method(const fnn_conv2d_shape *s, fnn_conv_pass pass)
 {
-    const fnn_conv2d_shape *s = &f->shape;
-    const int64_t Og = s->O / s->groups, K = filter_size(s);
-    return (product){.M = window_count(s),
-                     .N = Og,
-                     .K = K,
-                     .a = input_patches(s, f->x, group),
-                     .b = strided_source((const real *)f->w + group * Og * K, 1, K),
-                     .alpha = 1,
-                     .bias = f->bias ? (const real *)f->bias + group * Og : NULL,
-                     .bias_cs = 1,
-                     .out = (real *)f->y + group * Og,
-                     .out_rs = s->O,
-                     .out_cs = 1,
-                     .activation = f->activation};
+    return &methods[choose(s, pass)][pass];
 }
 
 fnn_plan VARIANT(conv2d_forward_plan)(const void *args, int max_members)
 {
-    const product p = forward_product(args, 0);
-    return product_plan(&p, max_members);
+    const fnn_conv2d_forward_args *f = args;
+    return method(&f->shape, FNN_CONV_FORWARD)->plan(args, max_members);
 }
 
 void VARIANT(conv2d_forward_run)(const void *args, const fnn_team *team)
 {
     const fnn_conv2d_forward_args *f = args;
-    for (int64_t g = 0; g < f->shape.groups; g++) {
-        const product p = forward_product(f, g);
-        product_run(&p, team);
-    }
-}
-
-/* ---- backward, input: dX (N*H*W x C) = patches(dY) (N*H*W x KH*KW*Og) @ W (KH*KW*Og x C) ----- */
-
-static product input_product(const fnn_conv2d_backward_input_args *i, int64_t group)
-{
-    const fnn_conv2d_shape *s = &i->shape;
-    const int64_t Cg = s->C / s->groups, Og = s->O / s->groups;
-    /* Row (tap, o) of the filter matrix is w[o, tap, :], the last tap first. */
-    const int64_t last = (s->KH * s->KW - 1) * Cg;
-    const source filters = {.base = (const real *)i->w + group * Og * filter_size(s) + last,
-                            .kind = STRIDED,
-                            .inner = Og,
-                            .outer_stride = -Cg,
-                            .row_stride = filter_size(s),
-                            .col_stride = 1};
-    return (product){.M = pixel_count(s),
-                     .N = Cg,
-                     .K = s->KH * s->KW * Og,
-                     .a = output_patches(s, i->dy, group),
-                     .b = filters,
-                     .alpha = 1,
-                     .out = (real *)i->dx + group * Cg,
-                     .out_rs = s->C,
-                     .out_cs = 1};
+    method(&f->shape, FNN_CONV_FORWARD)->run(args, team);
 }
 
 fnn_plan VARIANT(conv2d_backward_input_plan)(const void *args, int max_members)
 {
-    const product p = input_product(args, 0);
-    return product_plan(&p, max_members);
+    const fnn_conv2d_backward_input_args *i = args;
+    return method(&i->shape, FNN_CONV_BACKWARD_INPUT)->plan(args, max_members);
 }
 
 void VARIANT(conv2d_backward_input_run)(const void *args, const fnn_team *team)
 {
     const fnn_conv2d_backward_input_args *i = args;
-    for (int64_t g = 0; g < i->shape.groups; g++) {
-        const product p = input_product(i, g);
-        product_run(&p, team);
-    }
-}
-
-/* ---- backward, weight: dW (O x K) = dY^T (O x pixels) @ patches(X) (pixels x K) -------------- */
-
-/* The sum runs over every pixel of the batch while dW may be a few hundred numbers: the pixels are
- * cut in chunks that members share, each with a dW of its own, which are then added in order. The
- * cut depends on the shape alone. Chunks as short as this still fill the K loop of the tile;
- * their dW together stay below CHUNKS_SIZE elements, so that large filters, which have parallelism
- * enough in themselves, take few. */
-enum { CHUNK_PIXELS = 1024, MAX_CHUNKS = 64, CHUNKS_SIZE = 1 << 20 };
-
-/* Multiply-adds per member: twice those of a product, as there are the chunks to add. */
-static const int64_t WORK_PER_MEMBER = 400000;
-
-static int64_t chunk_count(const fnn_conv2d_shape *s)
-{
-    const int64_t size = max_i64(1, s->O * filter_size(s));
-    const int64_t room = max_i64(1, CHUNKS_SIZE / size);
-    return max_i64(1, min_i64(min_i64(MAX_CHUNKS, room), window_count(s) / CHUNK_PIXELS));
-}
-
-static product weight_product(const fnn_conv2d_backward_weight_args *w, int64_t group, range chunk,
-                              real *dw, bool accumulate)
-{
-    const fnn_conv2d_shape *s = &w->shape;
-    const int64_t Og = s->O / s->groups, K = filter_size(s);
-    product p = {.M = Og,
-                 .N = K,
-                 .K = chunk.end - chunk.begin,
-                 .a =
-                     strided_source((const real *)w->dy + chunk.begin * s->O + group * Og, 1, s->O),
-                 .b = input_patches(s, w->x, group),
-                 .alpha = 1,
-                 .out = dw + group * Og * K,
-                 .out_rs = K,
-                 .out_cs = 1};
-    p.b.row_offset = chunk.begin;
-    if (accumulate) {
-        p.beta = 1;
-        p.c = p.out;
-        p.c_rs = K;
-        p.c_cs = 1;
-    }
-    return p;
+    method(&i->shape, FNN_CONV_BACKWARD_INPUT)->run(args, team);
 }
 
 fnn_plan VARIANT(conv2d_backward_weight_plan)(const void *args, int max_members)
 {
     const fnn_conv2d_backward_weight_args *w = args;
-    const fnn_conv2d_shape *s = &w->shape;
-    const int64_t Og = s->O / s->groups, chunks = chunk_count(s);
-    const product whole = weight_product(w, 0, (range){0, window_count(s)}, w->dw, false);
-    if (chunks == 1) return product_plan(&whole, max_members);
-    const int64_t work =
-        saturating_mul(saturating_mul(window_count(s), filter_size(s)), max_i64(Og, LANES));
-    const int members = members_for(work, WORK_PER_MEMBER, (int)min_i64(max_members, chunks));
-    const size_t partials = (size_t)(chunks * s->O * filter_size(s)) * sizeof(real);
-    const blocking b = product_blocking(&whole);
-    return (fnn_plan){members, (size_t)members * product_workspace(&whole, &b) + partials};
+    return method(&w->shape, FNN_CONV_BACKWARD_WEIGHT)->plan(args, max_members);
 }
 
 void VARIANT(conv2d_backward_weight_run)(const void *args, const fnn_team *team)
 {
     const fnn_conv2d_backward_weight_args *w = args;
-    const fnn_conv2d_shape *s = &w->shape;
-    const int64_t chunks = chunk_count(s), P = window_count(s);
-    const product whole = weight_product(w, 0, (range){0, P}, w->dw, w->accumulate);
-    if (chunks == 1) {
-        product_run(&whole, team);
-        for (int64_t g = 1; g < s->groups; g++) {
-            const product p = weight_product(w, g, (range){0, P}, w->dw, w->accumulate);
-            product_run(&p, team);
-        }
-        return;
-    }
-    const int64_t size = s->O * filter_size(s);
-    const blocking b = product_blocking(&whole);
-    const size_t block = product_workspace(&whole, &b);
-    char *mine = (char *)team->workspace + (size_t)team->rank * block;
-    real *partials = (real *)((char *)team->workspace + (size_t)team->size * block);
-    const range own = split(chunks, 1, team->rank, team->size);
-    for (int64_t i = own.begin; i < own.end; i++)
-        for (int64_t g = 0; g < s->groups; g++) {
-            const range chunk = {P * i / chunks, P * (i + 1) / chunks};
-            const product p = weight_product(w, g, chunk, partials + i * size, false);
-            product_block(&p, &b, (range){0, p.M}, (range){0, p.N}, mine);
-        }
-    fnn_team_barrier(team);
-    const range columns = split(size, LANES, team->rank, team->size);
-    add_partials(partials, chunks, size, columns, w->dw, w->accumulate);
+    method(&w->shape, FNN_CONV_BACKWARD_WEIGHT)->run(args, team);
+}
+
+fnn_plan VARIANT(conv2d_choice_plan)(const void *args, int max_members)
+{
+    (void)args, (void)max_members;
+    return (fnn_plan){1, 0};
+}
+
+void VARIANT(conv2d_choice_run)(const void *args, const fnn_team *team)
+{
+    (void)team;
+    const fnn_conv2d_choice_args *c = args;
+    *c->chosen = choose(&c->shape, c->pass);
 }

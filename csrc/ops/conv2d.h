@@ -1,0 +1,17 @@
+/* The ways to compute a convolution: each is a file that fills one table. */
+#ifndef FNN_CONV2D_H
+#define FNN_CONV2D_H
+
+#include "ops/window.h"
+
+/* One pass in one way. plan and run are an op's, and take the args of that pass. */
+typedef struct conv_method {
+    fnn_plan (*plan)(const void *args, int max_members);
+    void (*run)(const void *args, const fnn_team *team);
+    bool (*takes)(const fnn_conv2d_shape *s); /* whether it is the one to use */
+} conv_method;
+
+#define im2col_methods VARIANT(im2col_methods)
+extern const conv_method im2col_methods[FNN_CONV_PASSES];
+
+#endif
