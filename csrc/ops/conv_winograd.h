@@ -1,0 +1,45 @@
+/* What the passes of a convolution by Winograd's algorithm share. */
+#ifndef FNN_CONV_WINOGRAD_H
+#define FNN_CONV_WINOGRAD_H
+
+#include "ops/winograd.h"
+
+/* Distances between frequencies are such that the 36 of them start in different sets of a cache. */
+enum { LINE = 64 / (int)sizeof(real) };
+
+/* Multiply-adds of the products that pay for one more member. */
+enum { WINOGRAD_PER_MEMBER = 200000 };
+
+/* The squares that cover OH x OW outputs; what images they are seen in is left to fill in. */
+static inline squares winograd_squares(const fnn_conv2d_shape *s, int64_t OH, int64_t OW)
+{
+    return (squares){
+        .N = s->N, .down = ceil_div(OH, SQUARE_OUT), .across = ceil_div(OW, SQUARE_OUT)};
+}
+
+/* Multiply-adds of the products of all frequencies. */
+static inline int64_t winograd_work(const squares *in, const squares *out)
+{
+    return saturating_mul(saturating_mul(square_count(in), FREQUENCIES),
+                          saturating_mul(in->C, out->C));
+}
+
+/* The size of the equal blocks, multiples of `grain`, that n is cut in, if it is at most `most`. */
+static inline int64_t equal_blocks(int64_t n, int64_t most, int64_t grain)
+{
+    return ceil_div(ceil_div(n, ceil_div(n, most)), grain) * grain;
+}
+
+/* Part i of n nearly equal ones. */
+static inline range part(range r, int64_t i, int64_t n)
+{
+    const int64_t size = r.end - r.begin;
+    return (range){r.begin + size * i / n, r.begin + size * (i + 1) / n};
+}
+
+#define winograd_backward_weight_plan VARIANT(winograd_backward_weight_plan)
+fnn_plan winograd_backward_weight_plan(const void *args, int max_members);
+#define winograd_backward_weight_run VARIANT(winograd_backward_weight_run)
+void winograd_backward_weight_run(const void *args, const fnn_team *team);
+
+#endif

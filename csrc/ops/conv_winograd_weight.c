@@ -1,0 +1,135 @@
+/* Gradient of 3x3 convolution, stride 1, with respect to w, by Winograd's F(4x4, 3x3):
+ *
+ *     for each chunk of squares of the images         transform x      V: 36 x squares x C
+ *                                                     transform dy     M: 36 x squares x O
+ *         for each OB outputs, CB channels
+ *             for each of 36 frequencies              U = M^T V        U: 36 x OB x CB
+ *             transform U, add it to dw
+ *
+ * U stays in L2. The sum over squares is one chain in each chunk; chunks are added in order, after
+ * the transform, while they are a quarter of U. The cut depends on the shape alone. */
+#include "ops/conv2d.h"
+#include "ops/conv_winograd.h"
+#include "ops/tile.h"
+#include "ops/winograd.h"
+
+enum { MAX_SQUARES = 96, MAX_CB = 64, OB = 4 * TILE_ROWS, VM_BYTES = 10 << 20 };
+
+typedef struct blocks {
+    squares x, dy;
+    int64_t count, chunks, squares, CB;
+    int64_t v_step, m_step, m_row, u_step;
+    int64_t v, m, u; /* elements */
+} blocks;
+
+static blocks make_blocks(const fnn_conv2d_shape *s)
+{
+    blocks b = {.x = winograd_squares(s, s->OH, s->OW)};
+    b.dy = b.x;
+    b.x.H = s->H, b.x.W = s->W, b.x.C = s->C;
+    b.x.top = s->pad_top, b.x.left = s->pad_left;
+    b.dy.H = s->OH, b.dy.W = s->OW, b.dy.C = s->O;
+    b.count = square_count(&b.x);
+    const int64_t room = VM_BYTES / (FREQUENCIES * (int64_t)sizeof(real)) / (s->C + s->O);
+    b.chunks = ceil_div(b.count, max_i64(TILE_ROWS, min_i64(MAX_SQUARES, room)));
+    b.squares = ceil_div(b.count, max_i64(1, b.chunks));
+    b.CB = equal_blocks(s->C, MAX_CB, LANES);
+    b.v_step = b.squares * b.CB + LINE;
+    b.m_row = ceil_div(s->O, LANES) * LANES + LINE;
+    b.m_step = b.squares * b.m_row + LINE;
+    b.u_step = OB * b.CB + LINE;
+    b.v = ceil_div(s->C, b.CB) * FREQUENCIES * b.v_step;
+    b.m = FREQUENCIES * b.m_step;
+    b.u = FREQUENCIES * b.u_step;
+    return b;
+}
+
+/* U = M^T V for `outputs` outputs and `cols` channels; m and v are those of the first. */
+static void multiply(const blocks *b, int64_t count, int64_t outputs, int64_t cols, const real *m,
+                     const real *v, real *u)
+{
+    tile_args t = {.kc = count,
+                   .a_rs = 1,
+                   .a_cs = b->m_row,
+                   .b_rs = b->CB,
+                   .b_step = TILE_COLS,
+                   .factor = 1,
+                   .out_rs = b->CB,
+                   .out_step = TILE_COLS,
+                   .last = first_lanes(LANES)};
+    const int64_t whole = cols / TILE_COLS, rest = cols - whole * TILE_COLS;
+    const int64_t tiles = ceil_div(outputs, TILE_ROWS);
+    for (int f = 0; f < FREQUENCIES; f++, m += b->m_step, v += b->v_step, u += b->u_step)
+        for (int64_t i = 0; i < tiles; i++) {
+            const int64_t row = outputs * i / tiles, rows = outputs * (i + 1) / tiles - row;
+            t.a = m + row;
+            t.b = v;
+            t.out = u + row * b->CB;
+            t.count = whole;
+            if (whole) run_tiles((int)rows, TILE_VECS, false, A_COLUMNS, &t);
+            if (!rest) continue;
+            t.b += whole * TILE_COLS;
+            t.out += whole * TILE_COLS;
+            t.count = 1;
+            run_tiles((int)rows, (int)ceil_div(rest, LANES), false, A_COLUMNS, &t);
+        }
+}
+
+static void transform_chunk(const fnn_conv2d_backward_weight_args *w, const blocks *b, range chunk,
+                            range own, real *v, real *m)
+{
+    const int64_t first = own.begin - chunk.begin, C = w->shape.C;
+    for (int64_t c = 0; c < C; c += b->CB) {
+        const transformed to = {v + c / b->CB * FREQUENCIES * b->v_step + first * b->CB, b->v_step,
+                                b->CB};
+        winograd_inputs(&b->x, w->x, own, c, min_i64(b->CB, C - c), to);
+    }
+    winograd_gradients(&b->dy, w->dy, own, 0, w->shape.O,
+                       (transformed){m + first * b->m_row, b->m_step, b->m_row});
+}
+
+/* ---- the pass ------------------------------------------------------------------------------- */
+
+static size_t shared_size(const blocks *b)
+{
+    return (size_t)ceil_div((b->v + b->m) * (int64_t)sizeof(real), FNN_ALIGN) * FNN_ALIGN;
+}
+
+static size_t member_size(const blocks *b)
+{
+    return (size_t)ceil_div(b->u * (int64_t)sizeof(real), FNN_ALIGN) * FNN_ALIGN;
+}
+
+fnn_plan winograd_backward_weight_plan(const void *args, int max_members)
+{
+    const fnn_conv2d_backward_weight_args *w = args;
+    const blocks b = make_blocks(&w->shape);
+    const int64_t most = min_i64(max_members, ceil_div(w->shape.O, TILE_ROWS));
+    const int members = members_for(winograd_work(&b.x, &b.dy), WINOGRAD_PER_MEMBER, (int)most);
+    return (fnn_plan){members, shared_size(&b) + (size_t)members * member_size(&b)};
+}
+
+void winograd_backward_weight_run(const void *args, const fnn_team *team)
+{
+    const fnn_conv2d_backward_weight_args *w = args;
+    const int64_t C = w->shape.C, O = w->shape.O;
+    const blocks b = make_blocks(&w->shape);
+    real *v = team->workspace, *m = v + b.v;
+    real *u =
+        (real *)((char *)team->workspace + shared_size(&b) + (size_t)team->rank * member_size(&b));
+    const range outputs = split(O, TILE_ROWS, team->rank, team->size);
+    for (int64_t i = 0; i < b.chunks; i++) {
+        const range chunk = part((range){0, b.count}, i, b.chunks);
+        transform_chunk(w, &b, chunk, part(chunk, team->rank, team->size), v, m);
+        fnn_team_barrier(team);
+        for (int64_t o = outputs.begin; o < outputs.end; o += OB)
+            for (int64_t c = 0; c < C; c += b.CB) {
+                const int64_t rows = min_i64(OB, outputs.end - o), cols = min_i64(b.CB, C - c);
+                multiply(&b, chunk.end - chunk.begin, rows, cols, m + o,
+                         v + c / b.CB * FREQUENCIES * b.v_step, u);
+                winograd_filter_gradients(u, b.u_step, b.CB, rows, cols, C, w->accumulate || i > 0,
+                                          (real *)w->dw + o * TAPS * C + c);
+            }
+        fnn_team_barrier(team);
+    }
+}

@@ -1,0 +1,233 @@
+/* Squares of images to 36 frequencies and back: B^T d B, A^T m A and its adjoint A m A^T, a vector
+ * of channels at a time. */
+#include "ops/activation.h"
+#include "ops/vector.h"
+#include "ops/winograd.h"
+
+/* The points +-R and +-S. */
+static const real R = REAL(0.70710678118654752440), S = REAL(1.41421356237309504880);
+
+/* ---- one dimension -------------------------------------------------------------------------- */
+
+/* v = B^T d */
+static inline __attribute__((always_inline)) void input_1d(const vec d[SQUARE_IN], vec v[SQUARE_IN])
+{
+    const vec even_r = d[4] - 2 * d[2], odd_r = d[3] - 2 * d[1];
+    const vec even_s = d[4] - REAL(0.5) * d[2], odd_s = d[3] - REAL(0.5) * d[1];
+    v[0] = d[0] + (d[4] - REAL(2.5) * d[2]);
+    v[1] = even_r + R * odd_r;
+    v[2] = even_r - R * odd_r;
+    v[3] = even_s + S * odd_s;
+    v[4] = even_s - S * odd_s;
+    v[5] = d[1] + (d[5] - REAL(2.5) * d[3]);
+}
+
+/* y = A^T m */
+static inline __attribute__((always_inline)) void output_1d(const vec m[SQUARE_IN],
+                                                            vec y[SQUARE_OUT])
+{
+    const vec sum_r = m[1] + m[2], difference_r = m[1] - m[2];
+    const vec sum_s = m[3] + m[4], difference_s = m[3] - m[4];
+    y[0] = m[0] + (sum_r + sum_s);
+    y[1] = R * (difference_r + 2 * difference_s);
+    y[2] = REAL(0.5) * (sum_r + 4 * sum_s);
+    y[3] = m[5] + R * REAL(0.5) * (difference_r + 8 * difference_s);
+}
+
+/* m = A y, forward was y = A^T m */
+static inline __attribute__((always_inline)) void gradient_1d(const vec y[SQUARE_OUT],
+                                                              vec m[SQUARE_IN])
+{
+    const vec even_r = y[0] + REAL(0.5) * y[2], odd_r = y[1] + REAL(0.5) * y[3];
+    const vec even_s = y[0] + 2 * y[2], odd_s = y[1] + 2 * y[3];
+    m[0] = y[0];
+    m[1] = even_r + R * odd_r;
+    m[2] = even_r - R * odd_r;
+    m[3] = even_s + S * odd_s;
+    m[4] = even_s - S * odd_s;
+    m[5] = y[3];
+}
+
+/* ---- where squares lie ---------------------------------------------------------------------- */
+
+/* One square of `size` pixels: where its first pixel is or would be, and which of its rows and
+ * columns are inside the image. */
+typedef struct square {
+    int64_t offset; /* of the first pixel, in elements */
+    range rows, cols;
+} square;
+
+static inline range inside(int64_t first, int64_t size, int64_t limit)
+{
+    return (range){min_i64(size, max_i64(0, -first)), max_i64(0, min_i64(size, limit - first))};
+}
+
+static inline square find_square(const squares *s, int64_t i, int64_t size)
+{
+    const int64_t across = i % s->across, line = i / s->across;
+    const int64_t n = line / s->down, down = line % s->down;
+    const int64_t h = down * SQUARE_OUT - s->top, w = across * SQUARE_OUT - s->left;
+    return (square){((n * s->H + h) * s->W + w) * s->C, inside(h, size, s->H),
+                    inside(w, size, s->W)};
+}
+
+static inline bool is_whole(const square *q, int64_t size)
+{
+    return q->rows.begin == 0 && q->rows.end == size && q->cols.begin == 0 && q->cols.end == size;
+}
+
+/* A vector's worth of channels of a square that is not whole, or of fewer channels, with zeros for
+ * what is missing. */
+static void copy_square(const squares *s, const square *q, const real *from, int64_t size,
+                        lanes channels, vec *to)
+{
+    for (int64_t i = 0; i < size * size; i++) to[i] = (vec){0};
+    for (int64_t i = q->rows.begin; i < q->rows.end; i++)
+        for (int64_t j = q->cols.begin; j < q->cols.end; j++)
+            to[i * size + j] = load_first(from + (i * s->W + j) * s->C, channels);
+}
+
+/* ---- two dimensions ------------------------------------------------------------------------- */
+
+/* to[f * f_step] = B^T d B, d[i][j] at from[i * row + j * pixel] */
+static inline __attribute__((always_inline)) void
+transform_input(const real *from, int64_t row, int64_t pixel, real *to, int64_t f_step)
+{
+    vec half[SQUARE_IN][SQUARE_IN]; /* B^T d, its columns first */
+    for (int j = 0; j < SQUARE_IN; j++) {
+        vec d[SQUARE_IN];
+#pragma GCC unroll 6
+        for (int i = 0; i < SQUARE_IN; i++) d[i] = *(const vec *)(from + i * row + j * pixel);
+        vec v[SQUARE_IN];
+        input_1d(d, v);
+#pragma GCC unroll 6
+        for (int i = 0; i < SQUARE_IN; i++) half[i][j] = v[i];
+    }
+    for (int i = 0; i < SQUARE_IN; i++) {
+        vec v[SQUARE_IN];
+        input_1d(half[i], v);
+#pragma GCC unroll 6
+        for (int j = 0; j < SQUARE_IN; j++) *(vec *)(to + j * f_step) = v[j];
+        to += SQUARE_IN * f_step;
+    }
+}
+
+void winograd_inputs(const squares *s, const real *x, range which, int64_t c, int64_t channels,
+                     transformed v)
+{
+    for (int64_t t = which.begin; t < which.end; t++) {
+        const square q = find_square(s, t, SQUARE_IN);
+        const bool whole = is_whole(&q, SQUARE_IN);
+        const real *from = x + q.offset + c;
+        real *to = v.to + (t - which.begin) * v.row;
+        for (int64_t j = 0; j < channels; j += LANES) {
+            const int64_t left = channels - j;
+            if (whole && left >= LANES) {
+                transform_input(from + j, s->W * s->C, s->C, to + j, v.f_step);
+            } else {
+                vec copy[SQUARE_IN * SQUARE_IN];
+                copy_square(s, &q, from + j, SQUARE_IN, first_lanes(min_i64(left, LANES)), copy);
+                transform_input((const real *)copy, SQUARE_IN * LANES, LANES, to + j, v.f_step);
+            }
+        }
+    }
+}
+
+/* to[f * f_step] = A m A^T, m[i][j] at from[i * row + j * pixel] */
+static inline __attribute__((always_inline)) void
+transform_gradient(const real *from, int64_t row, int64_t pixel, real *to, int64_t f_step)
+{
+    vec half[SQUARE_IN][SQUARE_OUT];
+    for (int j = 0; j < SQUARE_OUT; j++) {
+        vec y[SQUARE_OUT];
+#pragma GCC unroll 4
+        for (int i = 0; i < SQUARE_OUT; i++) y[i] = *(const vec *)(from + i * row + j * pixel);
+        vec m[SQUARE_IN];
+        gradient_1d(y, m);
+#pragma GCC unroll 6
+        for (int i = 0; i < SQUARE_IN; i++) half[i][j] = m[i];
+    }
+    for (int i = 0; i < SQUARE_IN; i++) {
+        vec m[SQUARE_IN];
+        gradient_1d(half[i], m);
+#pragma GCC unroll 6
+        for (int j = 0; j < SQUARE_IN; j++) *(vec *)(to + j * f_step) = m[j];
+        to += SQUARE_IN * f_step;
+    }
+}
+
+void winograd_gradients(const squares *s, const real *dy, range which, int64_t c, int64_t channels,
+                        transformed m)
+{
+    for (int64_t t = which.begin; t < which.end; t++) {
+        const square q = find_square(s, t, SQUARE_OUT);
+        const bool whole = is_whole(&q, SQUARE_OUT);
+        const real *from = dy + q.offset + c;
+        real *to = m.to + (t - which.begin) * m.row;
+        for (int64_t j = 0; j < channels; j += LANES) {
+            const int64_t left = channels - j;
+            if (whole && left >= LANES) {
+                transform_gradient(from + j, s->W * s->C, s->C, to + j, m.f_step);
+            } else {
+                vec copy[SQUARE_OUT * SQUARE_OUT];
+                copy_square(s, &q, from + j, SQUARE_OUT, first_lanes(min_i64(left, LANES)), copy);
+                transform_gradient((const real *)copy, SQUARE_OUT * LANES, LANES, to + j, m.f_step);
+            }
+        }
+    }
+}
+
+/* y[i][j] = A^T m A + bias, m at from[f * f_step] */
+static inline __attribute__((always_inline)) void transform_output(const real *from, int64_t f_step,
+                                                                   vec bias, bool relu,
+                                                                   vec y[SQUARE_OUT * SQUARE_OUT])
+{
+    vec half[SQUARE_OUT][SQUARE_IN];
+    for (int j = 0; j < SQUARE_IN; j++) {
+        vec m[SQUARE_IN];
+#pragma GCC unroll 6
+        for (int i = 0; i < SQUARE_IN; i++)
+            m[i] = *(const vec *)(from + (i * SQUARE_IN + j) * f_step);
+        vec out[SQUARE_OUT];
+        output_1d(m, out);
+#pragma GCC unroll 4
+        for (int i = 0; i < SQUARE_OUT; i++) half[i][j] = out[i];
+    }
+    for (int i = 0; i < SQUARE_OUT; i++) {
+        vec out[SQUARE_OUT];
+        output_1d(half[i], out);
+#pragma GCC unroll 4
+        for (int j = 0; j < SQUARE_OUT; j++) {
+            const vec sum = out[j] + bias; /* NaN stays: */
+            y[i * SQUARE_OUT + j] = relu ? (vec)((vec_bits)sum & ~(vec_bits)(sum <= 0)) : sum;
+        }
+    }
+}
+
+void winograd_outputs(const squares *s, transformed m, range which, int64_t c, int64_t channels,
+                      const real *bias, fnn_activation activation, real *y)
+{
+    for (int64_t t = which.begin; t < which.end; t++) {
+        const square q = find_square(s, t, SQUARE_OUT);
+        const real *from = m.to + (t - which.begin) * m.row;
+        for (int64_t j = 0; j < channels; j += LANES) {
+            const lanes some = first_lanes(min_i64(channels - j, LANES));
+            const vec add = bias ? load_first(bias + j, some) : (vec){0};
+            real *to = y + q.offset + c + j;
+            vec square[SQUARE_OUT * SQUARE_OUT];
+            transform_output(from + j, m.f_step, add, activation == FNN_RELU, square);
+            for (int64_t h = 0; h < q.rows.end; h++)
+                for (int64_t w = 0; w < q.cols.end; w++) {
+                    real *pixel = to + (h * s->W + w) * s->C;
+                    if (some.n == LANES) *(vec *)pixel = square[h * SQUARE_OUT + w];
+                    else store_first(pixel, some, square[h * SQUARE_OUT + w]);
+                }
+        }
+        if (activation <= FNN_RELU) continue;
+        for (int64_t h = 0; h < q.rows.end; h++) /* while they are in L1 */
+            for (int64_t w = 0; w < q.cols.end; w++) {
+                real *pixel = y + q.offset + c + (h * s->W + w) * s->C;
+                activate(activation, pixel, pixel, channels);
+            }
+    }
+}
