@@ -132,7 +132,7 @@ typedef struct fnn_conv2d_shape {
 
 /* y[n,oh,ow,o] = activation(bias[o] + sum over kh, kw, c of x[n,h,w,g*Cg+c] * w[o,kh,kw,c]),
  * h = oh*stride_h - pad_top + kh*dilation_h (w likewise), x = 0 outside the image, g the group of
- * o. The sum is one fma chain from 0 over (kh, kw, c) ascending. */
+ * o. The sum is one fma chain from 0 over (kh, kw, c) ascending, except by FNN_CONV_WINOGRAD. */
 typedef struct fnn_conv2d_forward_args {
     fnn_conv2d_shape shape;
     const void *x, *w, *bias; /* bias (O) or NULL */
@@ -142,7 +142,7 @@ typedef struct fnn_conv2d_forward_args {
 
 fnn_status fnn_conv2d_forward(fnn_dtype dtype, const fnn_conv2d_forward_args *args);
 
-/* dx[n,h,w,c] = sum over (oh, ow, o) ascending, one chain, of dy[n,oh,ow,o] * w[o,kh,kw,c] for the
+/* dx[n,h,w,c] = sum over (oh, ow, o) ascending, one chain (not by FNN_CONV_WINOGRAD), of dy[n,oh,ow,o] * w[o,kh,kw,c] for the
  * outputs (oh, ow) that read pixel (h, w), through tap (kh, kw). */
 typedef struct fnn_conv2d_backward_input_args {
     fnn_conv2d_shape shape;
@@ -153,8 +153,8 @@ typedef struct fnn_conv2d_backward_input_args {
 fnn_status fnn_conv2d_backward_input(fnn_dtype dtype, const fnn_conv2d_backward_input_args *args);
 
 /* dw[o,kh,kw,c] = (accumulate ? dw : 0) + sum over pixels (n, oh, ow) of dy[n,oh,ow,o] *
- * x[n,h,w,c]. The pixels are cut in chunks by the shape alone; each chunk is one fma chain; chunks
- * add in order. (One chunk alone is a chain that starts at dw.) */
+ * x[n,h,w,c]. The pixels are cut in chunks by the shape alone; each chunk is one fma chain (not by
+ * FNN_CONV_WINOGRAD); chunks add in order. (One chunk alone is a chain that starts at dw.) */
 typedef struct fnn_conv2d_backward_weight_args {
     fnn_conv2d_shape shape;
     const void *dy, *x;

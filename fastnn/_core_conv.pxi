@@ -80,10 +80,8 @@ def conv2d(x, w, b=None, *, stride=1, padding=0, dilation=1, groups=1, activatio
     """2-D convolution (cross-correlation, as all neural networks mean it), channels last.
 
     ``y[n, oh, ow, o] = activation(b[o] + sum over kh, kw, c of x[n, h, w, c] * w[o, kh, kw, c])``
-    with ``h = oh * stride - pad_top + kh * dilation``, w likewise, and zeros outside the image. The
-    sum is one fma chain from 0 over (kh, kw, c) ascending, so an image's result does not depend on
-    the others in the batch nor on the number of threads. Computed as a product whose im2col matrix
-    is gathered block by block and never stored.
+    with ``h = oh * stride - pad_top + kh * dilation``, w likewise, and zeros outside the image. An
+    image's result does not depend on the others in the batch nor on the number of threads.
 
     Parameters
     ----------
@@ -114,6 +112,22 @@ def conv2d(x, w, b=None, *, stride=1, padding=0, dilation=1, groups=1, activatio
         Not NumPy arrays, or not of one dtype, float32 or float64.
     ValueError
         Shapes do not match, the kernel is larger than the padded image, or out overlaps an input.
+
+    Notes
+    -----
+    How it is computed depends on the geometry, the dtype and the instruction set alone;
+    `get_conv2d_algorithms` tells how, and `conv_algorithm` chooses.
+
+    "im2col" is a product whose matrix of patches is gathered block by block and never stored: each
+    sum is one chain of fused multiply-adds from 0 over (kh, kw, c) ascending.
+
+    "winograd", for float32 and 3x3 filters at stride 1 with 16 and more channels on both sides,
+    takes a quarter of the multiplications: F(4x4, 3x3) of Lavin and Gray, "Fast Algorithms for
+    Convolutional Neural Networks" (2016), section 4.2, at the points 0, +-1/sqrt(2), +-sqrt(2) and
+    infinity. Over 512 channels of normal numbers its root mean square error was 2.1e-6 of the
+    result's, 1.8 times that of the chain; that of the gradients 1.8 times (input) and 1.7 times
+    (weight). Outputs are computed by squares of 4x4: what is not finite reaches the whole square of
+    every output that reads it.
     """
     cdef Array vx, vw, vb, vy
     cdef fnn_conv2d_forward_args args
@@ -162,7 +176,8 @@ def conv2d_backward_input(dy, w, x_shape, *, stride=1, padding=0, dilation=1, gr
     """Gradient of `conv2d` with respect to x.
 
     ``dx[n, h, w, c] = sum over oh, ow, o of dy[n, oh, ow, o] * w[o, kh, kw, c]`` over the outputs
-    (oh, ow) that read pixel (h, w), through tap (kh, kw): one fma chain, (oh, ow, o) ascending.
+    (oh, ow) that read pixel (h, w), through tap (kh, kw): by "im2col" one fma chain, (oh, ow, o)
+    ascending, or by "winograd", as in `conv2d`.
 
     Parameters
     ----------
@@ -225,8 +240,9 @@ def conv2d_backward_weight(dy, x, w_shape, *, stride=1, padding=0, dilation=1, g
     """Gradient of `conv2d` with respect to w.
 
     ``dw[o, kh, kw, c] = sum over n, oh, ow of dy[n, oh, ow, o] * x[n, h, w, c]``. The pixels are
-    cut in chunks by the shape alone; each chunk is one fma chain, and the chunks are added in
-    order, so the result does not depend on the number of threads.
+    cut in chunks by the shape alone; by "im2col" each chunk is one fma chain, by "winograd" one per
+    frequency (see `conv2d`). The chunks are added in order, so the result does not depend on the
+    number of threads.
 
     Parameters
     ----------

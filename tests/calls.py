@@ -9,6 +9,8 @@ import fastnn
 from arrays import normal
 from geometry import Conv
 
+WINOGRAD = Conv((2, 6, 9, 19), 21, (3, 3), padding=1)
+
 
 @dataclass(frozen=True)
 class Call:
@@ -40,6 +42,7 @@ def calls(dtype, *, m, n, k, conv, activation="tanh"):
     rng = np.random.default_rng(7)
     products = _products(rng, dtype, m, n, k, activation)
     images = _convolutions(rng, dtype, conv, activation) + _pools(rng, dtype, conv.x)
+    images += _convolutions(rng, dtype, WINOGRAD, activation, " by Winograd")
     return products + images + _elementwise(rng, dtype, m, n) + _losses(rng, dtype, m, n)
 
 
@@ -103,7 +106,7 @@ def _products(rng, dtype, m, n, k, activation):
     ]
 
 
-def _convolutions(rng, dtype, conv, activation):
+def _convolutions(rng, dtype, conv, activation, suffix=""):
     x, w, b, dy = (normal(rng, shape, dtype) for shape in (conv.x, conv.w, conv.o, conv.y))
     options = conv.options
     window = {name: value for name, value in options.items() if name != "groups"}
@@ -125,11 +128,11 @@ def _convolutions(rng, dtype, conv, activation):
         return (fastnn.col2im(cols, conv.x, conv.kernel, **window, out=out),)
 
     return [
-        Call("conv2d", (x, w, b), conv.y, forward),
-        Call("conv2d_backward_input", (dy, w), conv.x, backward_input),
-        Call("conv2d_backward_weight", (dy, x), conv.w, backward_weight),
-        Call("im2col", (x,), cols.shape, im2col),
-        Call("col2im", (cols,), conv.x, col2im),
+        Call("conv2d" + suffix, (x, w, b), conv.y, forward),
+        Call("conv2d_backward_input" + suffix, (dy, w), conv.x, backward_input),
+        Call("conv2d_backward_weight" + suffix, (dy, x), conv.w, backward_weight),
+        Call("im2col" + suffix, (x,), cols.shape, im2col),
+        Call("col2im" + suffix, (cols,), conv.x, col2im),
     ]
 
 

@@ -1,6 +1,9 @@
 /* Convolution equals its seven loops: forward and the gradient of x bit for bit, as one chain each;
  * the gradient of w, whose sum is cut in chunks, on small integers, where every order is exact. */
+#include <math.h>
+
 #include "check.h"
+#include "core/dispatch.h"
 
 static uint64_t seed = 7;
 
@@ -188,15 +191,102 @@ static void check_shape(fnn_dtype dtype, const fnn_conv2d_shape *s)
     free(dy);
 }
 
+/* At most 5 % of the images, however large they are, with two threads. */
+static void check_workspace(void)
+{
+    const fnn_conv2d_shape s = {.N = 8,
+                                .H = 224,
+                                .W = 224,
+                                .C = 64,
+                                .O = 64,
+                                .KH = 3,
+                                .KW = 3,
+                                .OH = 224,
+                                .OW = 224,
+                                .stride_h = 1,
+                                .stride_w = 1,
+                                .pad_top = 1,
+                                .pad_left = 1,
+                                .dilation_h = 1,
+                                .dilation_w = 1,
+                                .groups = 1};
+    const size_t limit = (size_t)(s.N * s.H * s.W * (s.C + s.O)) * sizeof(float) / 20;
+    const fnn_conv2d_forward_args f = {.shape = s};
+    const fnn_conv2d_backward_input_args i = {.shape = s};
+    const fnn_conv2d_backward_weight_args w = {.shape = s};
+    const struct {
+        fnn_op_id id;
+        const void *args;
+    } passes[] = {{FNN_OP_conv2d_forward, &f},
+                  {FNN_OP_conv2d_backward_input, &i},
+                  {FNN_OP_conv2d_backward_weight, &w}};
+    for (int p = 0; p < 3; p++) {
+        const fnn_plan plan = fnn_selected_op(passes[p].id, FNN_F32)->plan(passes[p].args, 2);
+        CHECK(plan.members == 2, "pass %d: %d members", p, plan.members);
+        CHECK(plan.workspace <= limit, "pass %d: %zu bytes of workspace", p, plan.workspace);
+    }
+}
+
+/* The same convolution by Winograd's algorithm and by im2col: no more apart than
+ * (terms + 30) roundings of the largest sum there can be. The transforms enlarge by at most 20.3
+ * (x, by the largest row of |B^T| squared), 2.2 (w, |G|) and 54.2 (|A^T|); those of the gradient of
+ * w by no more. */
+static void check_winograd(void)
+{
+    const fnn_conv2d_shape s = {.N = 2,
+                                .H = 9,
+                                .W = 7,
+                                .C = 20,
+                                .O = 37,
+                                .KH = 3,
+                                .KW = 3,
+                                .OH = 9,
+                                .OW = 7,
+                                .stride_h = 1,
+                                .stride_w = 1,
+                                .pad_top = 1,
+                                .pad_left = 1,
+                                .dilation_h = 1,
+                                .dilation_w = 1,
+                                .groups = 1};
+    fnn_conv2d_shape im2col = s;
+    im2col.algorithm = FNN_CONV_IM2COL;
+    enum { X = 2 * 9 * 7 * 20, Y = 2 * 9 * 7 * 37, W = 37 * 9 * 20 };
+    uint64_t state = 5;
+    float *x = random_array(FNN_F32, X, &state), *w = random_array(FNN_F32, W, &state);
+    float *dy = random_array(FNN_F32, Y, &state);
+    static float got[Y + X + W], want[Y + X + W];
+    for (int a = 0; a < 2; a++) {
+        float *y = a ? want : got, *dx = y + Y, *dw = dx + X;
+        const fnn_conv2d_shape shape = a ? im2col : s;
+        const fnn_conv2d_forward_args f = {.shape = shape, .x = x, .w = w, .y = y};
+        const fnn_conv2d_backward_input_args i = {.shape = shape, .dy = dy, .w = w, .dx = dx};
+        const fnn_conv2d_backward_weight_args g = {.shape = shape, .dy = dy, .x = x, .dw = dw};
+        CHECK(fnn_conv2d_forward(FNN_F32, &f) == FNN_OK, "no memory");
+        CHECK(fnn_conv2d_backward_input(FNN_F32, &i) == FNN_OK, "no memory");
+        CHECK(fnn_conv2d_backward_weight(FNN_F32, &g) == FNN_OK, "no memory");
+    }
+    const double bound = 20.3 * 2.2 * 54.2 * 37 * (37 + 30) * 1.2e-7;
+    int different = 0;
+    for (int i = 0; i < Y + X + W; i++) {
+        CHECK(fabs((double)got[i] - want[i]) <= bound, "%d: %g, %g", i, got[i], want[i]);
+        different += got[i] != want[i];
+    }
+    CHECK(different > 0, "the same algorithm twice");
+    free(x), free(w), free(dy);
+}
+
 int main(void)
 {
     require_isa();
+    check_workspace();
     const int threads[] = {1, 3};
     for (size_t t = 0; t < sizeof threads / sizeof *threads; t++) {
         fnn_set_num_threads(threads[t]);
         for (size_t s = 0; s < sizeof SHAPES / sizeof *SHAPES; s++)
             for (int dtype = 0; dtype < FNN_DTYPES; dtype++)
                 check_shape((fnn_dtype)dtype, &SHAPES[s]);
+        check_winograd();
     }
     puts(fnn_isa());
     return 0;
