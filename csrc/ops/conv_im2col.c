@@ -1,4 +1,5 @@
 /* Convolution as products whose im2col matrix is gathered straight into packed blocks. */
+#include "ops/conv_im2col.h"
 #include "ops/conv2d.h"
 #include "ops/product.h"
 #include "ops/reduce.h"
@@ -69,8 +70,15 @@ static product input_product(const fnn_conv2d_backward_input_args *i, int64_t gr
                      .out_cs = 1};
 }
 
+static bool is_strided(const fnn_conv2d_shape *s)
+{
+    return s->stride_h > 1 || s->stride_w > 1;
+}
+
 static fnn_plan backward_input_plan(const void *args, int max_members)
 {
+    const fnn_conv2d_backward_input_args *i = args;
+    if (is_strided(&i->shape)) return im2col_strided_plan(i, max_members);
     const product p = input_product(args, 0);
     return product_plan(&p, max_members);
 }
@@ -78,6 +86,10 @@ static fnn_plan backward_input_plan(const void *args, int max_members)
 static void backward_input_run(const void *args, const fnn_team *team)
 {
     const fnn_conv2d_backward_input_args *i = args;
+    if (is_strided(&i->shape)) {
+        im2col_strided_run(i, team);
+        return;
+    }
     for (int64_t g = 0; g < i->shape.groups; g++) {
         const product p = input_product(i, g);
         product_run(&p, team);

@@ -58,10 +58,14 @@ static void copy_blocks(const source *from, int64_t row, int64_t rows, int64_t c
                         real *restrict to, int64_t ld)
 {
     while (rows > 0) {
-        const int64_t outer = row / from->inner, r = row % from->inner;
-        const int64_t n = min_i64(rows, from->inner - r);
-        copy_strided(from->base + outer * from->outer_stride + r * from->row_stride +
-                         col * from->col_stride,
+        int64_t outer = row / from->inner, outermost = 0;
+        const int64_t r = row % from->inner, n = min_i64(rows, from->inner - r);
+        if (outer > 0 && from->outer_inner > 0) {
+            outermost = outer / from->outer_inner;
+            outer %= from->outer_inner;
+        }
+        copy_strided(from->base + outermost * from->outermost_stride + outer * from->outer_stride +
+                         r * from->row_stride + col * from->col_stride,
                      from->row_stride, from->col_stride, n, cols, to, ld);
         row += n;
         rows -= n;

@@ -23,8 +23,11 @@ typedef struct source {
     enum { STRIDED, PATCHES } kind;
     int64_t row_offset; /* of a source that is the lower part of another: added to every row */
     /* STRIDED: row i = outer * inner + r is at outer * outer_stride + r * row_stride. A plain
-     * matrix has one outer block. */
+     * matrix has one outer block. If outer_inner is not 0, outer blocks are again in blocks of so
+     * many: block o = outermost * outer_inner + q is at outermost * outermost_stride + q *
+     * outer_stride. */
     int64_t inner, outer_stride, row_stride, col_stride;
+    int64_t outer_inner, outermost_stride;
     patches patches;
 } source;
 

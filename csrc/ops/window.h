@@ -24,10 +24,18 @@ static inline int64_t pixel_count(const fnn_conv2d_shape *s)
     return saturating_mul(saturating_mul(s->N, s->H), s->W);
 }
 
+/* Whether window p is pixel p, and nothing else: patches are the matrix of pixels, as it lies. */
+static inline bool windows_are_pixels(const fnn_conv2d_shape *s)
+{
+    return s->KH == 1 && s->KW == 1 && s->stride_h == 1 && s->stride_w == 1 && s->pad_top == 0 &&
+           s->pad_left == 0 && s->OH == s->H && s->OW == s->W;
+}
+
 /* What each window sees of x, one group: (N*OH*OW) x (KH*KW*Cg). */
 static inline source input_patches(const fnn_conv2d_shape *s, const real *x, int64_t group)
 {
     const int64_t Cg = s->C / s->groups;
+    if (windows_are_pixels(s)) return strided_source(x + group * Cg, s->C, 1);
     return (source){.base = x + group * Cg,
                     .kind = PATCHES,
                     .patches = {.H = s->H,
@@ -54,6 +62,7 @@ static inline source input_patches(const fnn_conv2d_shape *s, const real *x, int
 static inline source output_patches(const fnn_conv2d_shape *s, const real *dy, int64_t group)
 {
     const int64_t Og = s->O / s->groups;
+    if (windows_are_pixels(s)) return strided_source(dy + group * Og, s->O, 1);
     return (source){.base = dy + group * Og,
                     .kind = PATCHES,
                     .patches = {.H = s->OH,
