@@ -85,10 +85,10 @@ def test_monotone(name):
 @pytest.mark.parametrize("check", [assert_accurate, assert_monotone])
 @curved
 def test_every_float32(name, check):
-    """All 2**32 but the NaNs, in blocks that overlap by one."""
-    infinity = 0x7F800000
-    for first in range(0, infinity, 2**22):
-        bits = np.arange(first, min(first + 2**22, infinity) + 1, dtype=np.uint32)
+    """All 2**32 but the NaNs, in blocks that overlap by one and stay in the cache."""
+    infinity, block = 0x7F800000, 2**16
+    for first in range(0, infinity, block):
+        bits = np.arange(first, min(first + block, infinity) + 1, dtype=np.uint32)
         x = bits.view(np.float32)
         check(name, x)
         check(name, -x[::-1])
