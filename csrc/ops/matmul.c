@@ -1,5 +1,6 @@
 /* A batch of products: members share out the batch, or, where one product is work enough for all of
  * them, each product. */
+#include "ops/batch.h"
 #include "ops/gemm.h"
 
 static int64_t batch_size(const fnn_matmul_args *m)
@@ -66,10 +67,8 @@ static void run_small(const fnn_matmul_args *m, range own)
     for (int64_t i = own.begin, count; i < own.end; i += count) {
         product p;
         go_to(&p, m, i, index);
-        const blocking s = product_blocking(&p);
         count = min_i64(own.end - i, m->shape[last] - index[last]);
-        product_batch(&p, &s, count, p.transposed ? b : a, p.transposed ? a : b,
-                      m->out_strides[last]);
+        product_batch(&p, count, p.transposed ? b : a, p.transposed ? a : b, m->out_strides[last]);
     }
 }
 
@@ -83,7 +82,7 @@ void VARIANT(matmul_run)(const void *args, const fnn_team *team)
     const bool together = team->size > 1 && product_plan(&p, team->size).members == team->size;
     const range own = together ? (range){0, batch} : split(batch, 1, team->rank, team->size);
     if (own.begin == own.end) return;
-    if (!together && product_is_small(&p, &s)) {
+    if (!together && product_is_small(&p)) {
         run_small(m, own);
         return;
     }

@@ -147,15 +147,15 @@ typedef struct batch {
     int64_t shape[2], a[2], b[2];
 } batch;
 
-static void check_batch(fnn_dtype dtype, int64_t M, int64_t N, int64_t K, batch s)
+static void check_batch(fnn_dtype dtype, int64_t M, int64_t N, int64_t K, int trans_b, batch s)
 {
     const int64_t outer = s.shape[0], inner = s.shape[1], a_size = M * K + 1, b_size = K * N + 2,
                   out_size = M * N + 3;
     fnn_matmul_args m = {.dims = 2};
     fnn_gemm_args *g = &m.product;
     *g = (fnn_gemm_args){.M = M, .N = N, .K = K, .alpha = 1, .a_rs = K, .a_cs = 1};
-    g->b_rs = 1; /* transposed */
-    g->b_cs = K;
+    g->b_rs = trans_b ? 1 : N;
+    g->b_cs = trans_b ? K : 1;
     g->out_rs = N;
     g->out_cs = 1;
     for (int d = 0; d < 2; d++) {
@@ -201,13 +201,19 @@ static void check_batches(fnn_dtype dtype)
         {{3, 4}, {4, 1}, {4, 1}}, {{3, 4}, {4, 1}, {0, 0}}, {{3, 4}, {0, 1}, {1, 0}},
         {{3, 4}, {1, 3}, {0, 2}}, {{1, 1}, {0, 0}, {0, 0}}, {{2, 1}, {1, 9}, {0, 0}},
     };
-    for (size_t i = 0; i < sizeof batches / sizeof *batches; i++) {
-        check_batch(dtype, 1, 9, 4, batches[i]);
-        check_batch(dtype, 5, 1, 7, batches[i]);
-        check_batch(dtype, 3, 17, 0, batches[i]);
-        check_batch(dtype, 7, 33, 19, batches[i]);
+    for (int trans_b = 0; trans_b < 2; trans_b++) {
+        for (size_t i = 0; i < sizeof batches / sizeof *batches; i++) {
+            check_batch(dtype, 1, 9, 4, trans_b, batches[i]);
+            check_batch(dtype, 5, 1, 7, trans_b, batches[i]);
+            check_batch(dtype, 3, 17, 0, trans_b, batches[i]);
+            check_batch(dtype, 7, 33, 19, trans_b, batches[i]);
+        }
+        check_batch(dtype, 30, 33, 40, trans_b, batches[0]); /* shared out by several members */
+        /* Strips of up to 8 vectors, and blocks of rows in them. */
+        for (int64_t N = 2; N < 36; N += N < 10 ? 1 : 5)
+            for (int64_t M = 1; M < 8; M++) check_batch(dtype, M, N, 3, trans_b, batches[0]);
+        for (int64_t N = 47; N < 150; N += 17) check_batch(dtype, 1, N, 3, trans_b, batches[0]);
     }
-    check_batch(dtype, 30, 33, 40, batches[0]); /* shared out by several members */
 }
 
 /* Around tiles of 6 and 12 rows, vectors of 2 to 16, blocks of 128, 256, 512 of K and of N. */
