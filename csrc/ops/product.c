@@ -265,7 +265,7 @@ static void compute_step(const step *s, int64_t m, const tiling *cut)
 static tile_kind kind_of(const product *p, const blocking *s)
 {
     if (s->a == A_PACKED) return PACKED;
-    return s->a == A_COPIED || p->a.col_stride == 1 ? A_ROWS : A_COLUMNS;
+    return s->a == A_COPIED || p->a.col_stride == 1 ? A_ROWS : A_STRIDED;
 }
 
 void product_block(const product *p, const blocking *blocking, range rows, range cols,

@@ -32,7 +32,7 @@ typedef struct finish {
 typedef enum tile_kind {
     PACKED,    /* a as pack_rows, b as pack_columns leaves it */
     A_ROWS,    /* rows of a, and of b, contiguous */
-    A_COLUMNS, /* columns of a, and rows of b, contiguous */
+    A_STRIDED, /* rows of b contiguous */
 } tile_kind;
 
 /* Tiles side by side: the same rows of a, which stay in L1, meet one panel of b after another. */
@@ -159,7 +159,7 @@ static inline __attribute__((always_inline)) void
 add_products(const int rows, const int vecs, const bool part, const tile_kind kind,
              const tile_args *t, const real *a, const real *b, vec acc[TILE_ROWS][MAX_VECS])
 {
-    const int64_t a_rs = kind == A_ROWS ? t->a_rs : 1, a_cs = kind == A_ROWS ? 1 : t->a_cs;
+    const int64_t a_rs = t->a_rs, a_cs = kind == A_ROWS ? 1 : t->a_cs;
     int64_t k = t->kc;
     for (; UNROLL > 1 && (UNROLL_PARTS || !part) && k >= UNROLL; k -= UNROLL) {
 #pragma GCC unroll 4
@@ -168,7 +168,7 @@ add_products(const int rows, const int vecs, const bool part, const tile_kind ki
             b += t->b_rs;
             OPAQUE(b);
             a += a_cs;
-            if (kind == A_COLUMNS) OPAQUE(a);
+            if (kind == A_STRIDED) OPAQUE(a);
         }
     }
     for (; k > 0; k--, a += a_cs, b += t->b_rs)

@@ -15,7 +15,8 @@ enum {
     MASK = 64,
     MASK_OUT = 128,
     PACKED_B = 256,
-    STRIDED = 512, /* no axis of a or b is contiguous */
+    STRIDED = 512,   /* no axis of a or b is contiguous */
+    REVERSED = 1024, /* all strides of a and b are negative */
 };
 
 typedef struct scalars {
@@ -39,6 +40,16 @@ static void strides(int transposed, int scattered, int64_t rows, int64_t cols, i
     const int64_t step = scattered ? 2 : 1;
     *rs = transposed ? step : step * (cols + 2);
     *cs = transposed ? step * (rows + 1) : step;
+}
+
+/* Lets a (rows, cols) matrix begin at its end. */
+static void reverse(fnn_dtype dtype, const void **from, int64_t rows, int64_t cols, int64_t *rs,
+                    int64_t *cs)
+{
+    if (rows == 0 || cols == 0) return;
+    *from = (const char *)*from + (size_t)((rows - 1) * *rs + (cols - 1) * *cs) * width(dtype);
+    *rs = -*rs;
+    *cs = -*cs;
 }
 
 static void *operand(fnn_dtype dtype, int64_t rows, int64_t cols)
@@ -92,6 +103,10 @@ static void check_one(fnn_dtype dtype, int64_t M, int64_t N, int64_t K, int opti
     memset(mask_out, 77, (size_t)(M * N) + 1);
     g.a = a;
     g.b = b;
+    if (options & REVERSED) {
+        reverse(dtype, &g.a, M, K, &g.a_rs, &g.a_cs);
+        reverse(dtype, &g.b, K, N, &g.b_rs, &g.b_cs);
+    }
     g.c = g.out = out;
     g.bias = bias;
     if (options & ROW_BIAS) g.bias_rs = 1;
@@ -220,7 +235,11 @@ static void check_batches(fnn_dtype dtype)
 static void check_sizes(fnn_dtype dtype)
 {
     static const scalars plain = {1, 0}, scaled = {0.75, -0.5}, added = {1, 1};
-    const int layouts[] = {0, TRANS_B, TRANS_A, TRANS_A | TRANS_B, STRIDED, PACKED_B};
+    const int layouts[] = {0,        TRANS_B,
+                           TRANS_A,  TRANS_A | TRANS_B,
+                           STRIDED,  STRIDED | TRANS_A | TRANS_B,
+                           REVERSED, REVERSED | TRANS_A | TRANS_B,
+                           PACKED_B};
     const int finishes[] = {0,
                             RELU,
                             ROW_BIAS | BY_COLUMNS,
