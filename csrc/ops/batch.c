@@ -97,32 +97,44 @@ static inline __attribute__((always_inline)) void multiply_strip(const int vecs,
     }
 }
 
-/* Each width is a function of its own, or GCC runs out of registers for what surrounds the sums. */
-#define WIDTH(vecs, part)                                                                          \
-    static __attribute__((noinline)) void multiply_##vecs##_##part(const strip *s)                 \
-    {                                                                                              \
-        multiply_strip(vecs, part, s);                                                             \
+static void multiply_columns(int64_t vecs, bool part, const strip *s)
+{
+    switch (vecs) {
+    case 1:
+        if (part) multiply_strip(1, true, s);
+        else multiply_strip(1, false, s);
+        break;
+    case 2:
+        multiply_strip(2, false, s);
+        break;
+    case 3:
+        multiply_strip(3, false, s);
+        break;
+    case 4:
+        multiply_strip(4, false, s);
+        break;
+    case 5:
+        multiply_strip(5, false, s);
+        break;
+    case 6:
+        multiply_strip(6, false, s);
+        break;
+    case 7:
+        multiply_strip(7, false, s);
+        break;
+    case 8:
+        multiply_strip(8, false, s);
+        break;
     }
-WIDTH(1, true)
-WIDTH(1, false)
-WIDTH(2, false)
-WIDTH(3, false)
-WIDTH(4, false)
-WIDTH(5, false)
-WIDTH(6, false)
-WIDTH(7, false)
-WIDTH(8, false)
+}
 
 /* All columns, N of them. */
 static void multiply(const strip *first, int64_t N)
 {
-    static void (*const width[])(const strip *) = {
-        multiply_1_true,  multiply_1_false, multiply_2_false, multiply_3_false, multiply_4_false,
-        multiply_5_false, multiply_6_false, multiply_7_false, multiply_8_false};
     strip s = *first;
     if (N < LANES) {
         s.part = first_lanes(N);
-        width[0](&s);
+        multiply_columns(1, true, &s);
         return;
     }
     const int64_t vecs = ceil_div(N, LANES), strips = ceil_div(vecs, widest(s.M));
@@ -133,7 +145,7 @@ static void multiply(const strip *first, int64_t N)
         s.b = first->b + at;
         s.out = first->out + at;
         s.last_at = min_i64(wide * LANES, N - n) - LANES;
-        width[wide](&s);
+        multiply_columns(wide, false, &s);
     }
 }
 
