@@ -50,6 +50,9 @@ def _products(rng, dtype, m, n, k, activation):
     a, b, at, bt = (normal(rng, s, dtype) for s in [(m, k), (k, n), (k, m), (n, k)])
     c, bias, dy = normal(rng, (m, n), dtype), normal(rng, n, dtype), normal(rng, (m, n), dtype)
     column, short = normal(rng, (m, 1), dtype), min(k, 40)
+    wide = max(0, 2 * k - 1)
+    a_wide, b_wide = normal(rng, (m, wide), dtype), normal(rng, (wide, n), dtype)
+    at_wide, bt_wide = a_wide.T.copy(), b_wide.T.copy()
     batch, several = normal(rng, (5, m, short), dtype), normal(rng, (3, 1, short, n), dtype)
 
     def gemm(trans_a, trans_b):
@@ -77,6 +80,13 @@ def _products(rng, dtype, m, n, k, activation):
     def gemm_mask(at, b, mask, out):
         return (fastnn.gemm(at, b, trans_a=True, mask=mask, out=out),)
 
+    def gemm_strided(alpha):
+        """Every second column of a, and every second row of b from the last one on."""
+        return lambda a, b, out: (fastnn.gemm(a[:, ::2], b[::-2, ::-1], alpha=alpha, out=out),)
+
+    def gemm_strided_tt(at, bt, out):
+        return (fastnn.gemm(at[::2, ::-1].T, bt[:, ::-2].T, out=out),)
+
     def gemm_by_columns(a, b, c, column, out):
         """Column by column, from c by columns."""
         got = np.empty((n, m), dtype).T
@@ -95,6 +105,9 @@ def _products(rng, dtype, m, n, k, activation):
         Call("gemm packed", (a, b, c, column), (m, n), gemm_packed),
         Call("gemm with mask_out", (a, bt, column), (m, n), gemm_mask_out),
         Call("gemm with mask", (at, b, dy > 0), (m, n), gemm_mask),
+        Call("gemm strided", (a_wide, b_wide), (m, n), gemm_strided(1)),
+        Call("gemm strided, packed", (a_wide, b_wide), (m, n), gemm_strided(0.5)),
+        Call("gemm strided tt", (at_wide, bt_wide), (m, n), gemm_strided_tt),
         Call("gemm by columns", (a, b, c, column), (m, n), gemm_by_columns),
         Call("matmul", (a, b), (m, n), matmul),
         Call("matmul of a vector", (a, b[:, 0].copy()), (m,), matmul),

@@ -32,6 +32,11 @@ def with_row_length(x, length):
     return base[:, : x.shape[1]]
 
 
+def reverse(x):
+    """x from back to front: both strides are negative."""
+    return x[::-1, ::-1].copy()[::-1, ::-1]
+
+
 def spread(x):
     """x in every second column of a matrix: neither axis is contiguous."""
     base = np.full((x.shape[0], 2 * x.shape[1]), np.nan, x.dtype)
@@ -48,7 +53,11 @@ class Whole:
         self.a, self.at, self.b, self.bt = a, a.T.copy(), b, b.T.copy()
         self.half = a / 2
         self.half_t = self.half.T.copy()
+        self.half_spread, self.half_t_spread = spread(self.half), spread(self.half_t)
         self.a_spread, self.b_spread = spread(a), spread(b)
+        self.at_spread, self.bt_spread = spread(self.at), spread(self.bt)
+        self.a_back, self.b_back = reverse(a), reverse(b)
+        self.at_back, self.bt_back = reverse(self.at), reverse(self.bt)
         self.at_aliasing = with_row_length(self.at, 1024)
         self.b_aliasing = with_row_length(b, 2048)
         self.bt_aliasing = with_row_length(self.bt, 2048)
@@ -80,6 +89,12 @@ WAYS = {
     "nt aliasing": lambda p, m, n: fastnn.gemm(p.a[:m], p.bt_aliasing[:n], trans_b=True),
     "tn aliasing": lambda p, m, n: fastnn.gemm(p.at_aliasing[:, :m], p.b[:, :n], trans_a=True),
     "strided": lambda p, m, n: fastnn.gemm(p.a_spread[:m], p.b_spread[:, :n]),
+    "strided tt": lambda p, m, n: fastnn.gemm(p.at_spread[:, :m].T, p.bt_spread[:n].T),
+    "reversed": lambda p, m, n: fastnn.gemm(p.a_back[:m], p.b_back[:, :n]),
+    "reversed tt": lambda p, m, n: fastnn.gemm(p.at_back[:, :m].T, p.bt_back[:n].T),
+    "strided alpha": lambda p, m, n: fastnn.gemm(
+        p.half_spread[:m] if m % 2 else p.half_t_spread[:, :m].T, p.b[:, :n], alpha=2
+    ),
     "alpha": lambda p, m, n: fastnn.gemm(p.half[:m], p.b[:, :n], alpha=2),
     "tn alpha": lambda p, m, n: fastnn.gemm(p.half_t[:, :m], p.b[:, :n], trans_a=True, alpha=2),
     "packed": lambda p, m, n: fastnn.gemm(p.a[:m], fastnn.pack(p.b[:, :n], trans_b=False)),

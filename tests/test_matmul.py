@@ -182,6 +182,42 @@ def test_many_axes(rng, dtype):
     assert_is_gemm(a, b.T)
 
 
+# Small products are cut in strips of 1 to 8 vectors of 2 to 16 numbers, those in blocks of rows.
+SMALL = [
+    *((m, n, k) for m in (1, 2, 3, 5, 9, 13) for n in (*range(1, 18), 24, 25, 33) for k in (1, 9)),
+    *((m, n, 6) for m in (1, 2, 4) for n in (47, 48, 49, 63, 64, 65, 127, 128, 129, 145)),
+    *((m, 8, 3) for m in (4, 6, 7, 8, 10, 11, 12, 64)),
+    (64, 64, 64),
+    (65, 64, 64),  # no longer small
+    (1, 90, 91),  # as many numbers as an L1 has room for
+    (1, 91, 91),
+    (2, 3, 513),
+    (3, 17, 0),
+]
+
+
+def test_small(rng, dtype):
+    """Each way to read b, and nothing but the outputs written."""
+    for m, n, k in SMALL:
+        a, b = normal(rng, (3, m, k), dtype), normal(rng, (3, k, n), dtype)
+        want = by_gemm(a, b)
+        spread = nan_out("sliced", b.shape, dtype)
+        spread[...] = b
+        for left, right in [
+            (a, b),
+            (np.asfortranarray(a), np.asfortranarray(b)),
+            (a, b.swapaxes(1, 2).copy().swapaxes(1, 2)),
+            (a.swapaxes(1, 2).copy().swapaxes(1, 2), spread),
+            (a[:, ::-1, ::-1].copy()[:, ::-1, ::-1], b[:, ::-1].copy()[:, ::-1]),
+        ]:
+            out = nan_out("rows_apart", want.shape, dtype)
+            fastnn.matmul(left, right, out=out)
+            assert_same_bits(out, want)
+            assert_nothing_else_written(out)
+        assert_same_bits(fastnn.matmul(a, b[:1]), by_gemm(a, b[:1]))
+        assert_same_bits(fastnn.matmul(a[:1], b), by_gemm(a[:1], b))
+
+
 @pytest.mark.parametrize(
     ("a", "b"),
     [

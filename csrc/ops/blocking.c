@@ -21,10 +21,11 @@ static bool read_a_in_place(const product *p)
 {
     const source *a = &p->a;
     if (!source_is_matrix(a) || p->alpha != 1) return false;
-    if (a->col_stride == 1) return true;
+    /* Rows that lie well, gaps and all: those of a tile are no more than L1 has room for. */
+    if (saturating_mul(magnitude(a->col_stride), min_i64(p->K, KC_MAX)) <= KC_MAX) return true;
     const int64_t most =
         (aliases(a->col_stride) ? 2 : 8) * TILE_COLS; /* for which a line stays in L1 */
-    return a->row_stride == 1 && p->N <= most;
+    return magnitude(a->row_stride) <= 2 && p->N <= most;
 }
 
 /* Whether tiles can read b where it lies, and should: packing costs as much as some ten rows of

@@ -66,12 +66,12 @@ static void multiply(const blocks *b, int64_t count, int64_t outputs, int64_t co
             t.b = v;
             t.out = u + row * b->CB;
             t.count = whole;
-            if (whole) run_tiles((int)rows, TILE_VECS, false, A_COLUMNS, &t);
+            if (whole) run_tiles((int)rows, TILE_VECS, false, A_STRIDED, &t);
             if (!rest) continue;
             t.b += whole * TILE_COLS;
             t.out += whole * TILE_COLS;
             t.count = 1;
-            run_tiles((int)rows, (int)ceil_div(rest, LANES), false, A_COLUMNS, &t);
+            run_tiles((int)rows, (int)ceil_div(rest, LANES), false, A_STRIDED, &t);
         }
 }
 

@@ -1,5 +1,6 @@
-/* A batch of products: members share out the batch, or, where one product is work enough for all of
- * them, each product. */
+/* A batch of products: members share out the batch, or, where it is short and one product is work
+ * enough for all of them, each product. */
+#include "ops/batch.h"
 #include "ops/gemm.h"
 
 static int64_t batch_size(const fnn_matmul_args *m)
@@ -9,15 +10,23 @@ static int64_t batch_size(const fnn_matmul_args *m)
     return size;
 }
 
+/* Whether `members` share each product. Half of one is slower than one of two: more operands are
+ * read; but one of five products is more than a fifth of the work. */
+static bool share_products(const product *p, int64_t batch, int members)
+{
+    enum { ENOUGH = 4 }; /* products per member */
+    return members > 1 && batch < ENOUGH * members && product_plan(p, members).members == members;
+}
+
 fnn_plan VARIANT(matmul_plan)(const void *args, int max_members)
 {
     const fnn_matmul_args *m = args;
     product p;
     gemm_product(&m->product, &p);
     fnn_plan plan = product_plan(&p, max_members);
-    if (plan.members == max_members) return plan;
-    const blocking s = product_blocking(&p);
     const int64_t batch = batch_size(m);
+    if (max_members == 1 || share_products(&p, batch, max_members)) return plan;
+    const blocking s = product_blocking(&p);
     const int most = (int)min_i64(max_members, max_i64(1, batch));
     plan.members = product_members(saturating_mul(product_work(&p), batch), most);
     plan.workspace = (size_t)plan.members * product_workspace(&p, &s);
@@ -66,10 +75,8 @@ static void run_small(const fnn_matmul_args *m, range own)
     for (int64_t i = own.begin, count; i < own.end; i += count) {
         product p;
         go_to(&p, m, i, index);
-        const blocking s = product_blocking(&p);
         count = min_i64(own.end - i, m->shape[last] - index[last]);
-        product_batch(&p, &s, count, p.transposed ? b : a, p.transposed ? a : b,
-                      m->out_strides[last]);
+        product_batch(&p, count, p.transposed ? b : a, p.transposed ? a : b, m->out_strides[last]);
     }
 }
 
@@ -80,10 +87,10 @@ void VARIANT(matmul_run)(const void *args, const fnn_team *team)
     product p;
     gemm_product(&m->product, &p);
     const blocking s = product_blocking(&p);
-    const bool together = team->size > 1 && product_plan(&p, team->size).members == team->size;
+    const bool together = share_products(&p, batch, team->size);
     const range own = together ? (range){0, batch} : split(batch, 1, team->rank, team->size);
     if (own.begin == own.end) return;
-    if (!together && product_is_small(&p, &s)) {
+    if (!together && product_is_small(&p)) {
         run_small(m, own);
         return;
     }

@@ -27,8 +27,21 @@ static void interleave(const real *const row[ROW_VECS * LANES], int64_t kc, real
         for (int i = 0; i < TILE_ROWS; i++) to[k * TILE_ROWS + i] = row[i][k];
 }
 
+/* Their numbers are cs apart. */
+static void interleave_strided(const real *const row[TILE_ROWS], int64_t cs, int64_t kc,
+                               real *restrict to)
+{
+    for (int64_t k = 0, at = 0; k < kc; k++, at += cs, to += TILE_ROWS)
+#pragma GCC unroll 12
+        for (int i = 0; i < TILE_ROWS; i++) to[i] = row[i][at];
+}
+
+/* What is read in an order that is not that of memory is asked for so many lines of the matrix
+ * earlier. */
+enum { AHEAD = 4 };
+
 /* The matrix's columns are contiguous: what STRIP tiles want of one is read in one go. */
-enum { STRIP = 8 };
+enum { STRIP = 64 };
 
 static void copy_columns(const real *from, int64_t col_stride, const tiling *cut, int64_t tile,
                          int64_t kc, real *restrict to)
@@ -46,6 +59,7 @@ static void copy_columns(const real *from, int64_t col_stride, const tiling *cut
         for (int64_t t = 0; t < count; t++) {
             const int high = tile + t < cut->high;
             real *out = to + t * packed_rows_size(kc);
+            __builtin_prefetch(rows + AHEAD * col_stride);
             for (int64_t v = 0; v < whole[high]; v++)
                 *(vec *)(out + v * LANES) = *(const vec *)(rows + v * LANES);
             const int64_t done = whole[high] * LANES;
@@ -55,17 +69,35 @@ static void copy_columns(const real *from, int64_t col_stride, const tiling *cut
     }
 }
 
+/* The same where rows are rs apart. Of tiles before the last, TILE_ROWS rows are copied whatever
+ * their height: those behind them exist. */
+static void copy_strided_columns(const real *from, int64_t rs, int64_t cs, const tiling *cut,
+                                 int64_t tile, int64_t kc, real *restrict to)
+{
+    const int64_t count = min_i64(STRIP, cut->tiles - tile);
+    for (int64_t k = 0; k < kc; k++, from += cs, to += TILE_ROWS) {
+        const real *rows = from;
+        for (int64_t t = 0; t < count; t++) {
+            real *out = to + t * packed_rows_size(kc);
+            const int64_t height = tile_height(cut, tile + t);
+            __builtin_prefetch(rows + AHEAD * cs);
+            if (tile + t < cut->tiles - 1)
+#pragma GCC unroll 12
+                for (int i = 0; i < TILE_ROWS; i++) out[i] = rows[i * rs];
+            else
+                for (int64_t i = 0; i < height; i++) out[i] = rows[i * rs];
+            rows += height * rs;
+        }
+    }
+}
+
 static void pack_one_tile(const real *from, int64_t rs, int64_t cs, int64_t rows, int64_t kc,
                           real *restrict to)
 {
-    if (cs == 1) {
-        const real *row[ROW_VECS * LANES]; /* the last is repeated: nothing behind it is read */
-        for (int64_t i = 0; i < ROW_VECS * LANES; i++) row[i] = from + min_i64(i, rows - 1) * rs;
-        interleave(row, kc, to);
-    } else {
-        for (int64_t k = 0; k < kc; k++)
-            for (int64_t i = 0; i < rows; i++) to[k * TILE_ROWS + i] = from[i * rs + k * cs];
-    }
+    const real *row[ROW_VECS * LANES]; /* the last is repeated: nothing behind it is read */
+    for (int64_t i = 0; i < ROW_VECS * LANES; i++) row[i] = from + min_i64(i, rows - 1) * rs;
+    if (cs == 1) interleave(row, kc, to);
+    else interleave_strided(row, cs, kc, to);
 }
 
 void pack_rows(const source *a, int64_t m, const tiling *cut, int64_t k0, int64_t kc, real alpha,
@@ -73,13 +105,13 @@ void pack_rows(const source *a, int64_t m, const tiling *cut, int64_t k0, int64_
 {
     const int64_t rs = a->row_stride, cs = a->col_stride, size = packed_rows_size(kc);
     const real *from = a->base + (a->row_offset + m) * rs + k0 * cs;
-    if (rs == 1)
-        for (int64_t t = 0; t < cut->tiles; t += STRIP)
-            copy_columns(from + tile_begin(cut, t), cs, cut, t, kc, to + t * size);
-    else
-        for (int64_t t = 0; t < cut->tiles; t++)
-            pack_one_tile(from + tile_begin(cut, t) * rs, rs, cs, tile_height(cut, t), kc,
-                          to + t * size);
+    const bool by_columns = rs == 1 || magnitude(rs) < magnitude(cs);
+    for (int64_t t = 0; t < cut->tiles; t += by_columns ? STRIP : 1) {
+        const real *tile = from + tile_begin(cut, t) * rs;
+        if (rs == 1) copy_columns(tile, cs, cut, t, kc, to + t * size);
+        else if (by_columns) copy_strided_columns(tile, rs, cs, cut, t, kc, to + t * size);
+        else pack_one_tile(tile, rs, cs, tile_height(cut, t), kc, to + t * size);
+    }
     if (alpha == 1) return;
     for (int64_t t = 0; t < cut->tiles; t++)
         for (int64_t k = 0; k < kc; k++)
@@ -87,29 +119,40 @@ void pack_rows(const source *a, int64_t m, const tiling *cut, int64_t k0, int64_
                 to[t * size + k * TILE_ROWS + i] *= alpha;
 }
 
-/* Rows of the matrix are contiguous: each is read once from end to end, as the caches like it, and
- * asked for a few rows earlier. */
-static void copy_panels(const real *from, int64_t row_stride, int64_t kc, int64_t panels,
-                        real *restrict to)
+/* Columns of the matrix are closer than its rows: each row is read once from end to end, as the
+ * caches like it, and asked for a few rows earlier. */
+static inline __attribute__((always_inline)) void copy_panels(const bool contiguous,
+                                                              const real *from, int64_t row_stride,
+                                                              int64_t col_stride, int64_t kc,
+                                                              int64_t panels, real *restrict to)
 {
-    enum { AHEAD = 4 };
     for (int64_t k = 0; k < kc; k++, from += row_stride, to += TILE_COLS)
         for (int64_t p = 0; p < panels; p++) {
-            const real *columns = from + p * TILE_COLS;
-            __builtin_prefetch(columns + AHEAD * row_stride);
+            const real *columns = from + p * TILE_COLS * col_stride;
+            real *panel = to + p * TILE_COLS * kc;
+            if (contiguous) {
+                __builtin_prefetch(columns + AHEAD * row_stride);
 #pragma GCC unroll 2
-            for (int v = 0; v < TILE_VECS; v++)
-                *(vec *)(to + p * TILE_COLS * kc + v * LANES) = *(const vec *)(columns + v * LANES);
+                for (int v = 0; v < TILE_VECS; v++)
+                    *(vec *)(panel + v * LANES) = *(const vec *)(columns + v * LANES);
+            } else {
+#pragma GCC unroll 8
+                for (int j = 0; j < TILE_COLS; j += QUAD) {
+                    __builtin_prefetch(columns + j * col_stride + AHEAD * row_stride);
+                    *(quad *)(panel + j) = load_strided(columns + j * col_stride, col_stride);
+                }
+            }
         }
 }
 
 void pack_columns(const source *b, int64_t k0, int64_t kc, int64_t n, int64_t nc, real *to)
 {
+    const int64_t panels = nc / TILE_COLS, rs = b->row_stride, cs = b->col_stride;
     int64_t j = 0;
-    if (source_is_matrix(b) && b->col_stride == 1) {
-        const int64_t panels = nc / TILE_COLS;
-        copy_panels(b->base + (b->row_offset + k0) * b->row_stride + n, b->row_stride, kc, panels,
-                    to);
+    if (source_is_matrix(b) && (cs == 1 || magnitude(cs) < magnitude(rs))) {
+        const real *from = b->base + (b->row_offset + k0) * rs + n * cs;
+        if (cs == 1) copy_panels(true, from, rs, 1, kc, panels, to);
+        else copy_panels(false, from, rs, cs, kc, panels, to);
         j = panels * TILE_COLS;
     }
     for (; j < nc; j += TILE_COLS) {

@@ -118,7 +118,6 @@ static void compute_direct(const step *s, tile_args *t, const run *r, int64_t m,
 {
     const product *p = s->p;
     find_outputs(s, t, m, n);
-    t->a_step = 0;
     t->out_step = r->cols;
     t->last = r->last;
     run_tiles((int)rows, r->vecs, r->last.n < LANES, s->kind, t);
@@ -266,7 +265,7 @@ static void compute_step(const step *s, int64_t m, const tiling *cut)
 static tile_kind kind_of(const product *p, const blocking *s)
 {
     if (s->a == A_PACKED) return PACKED;
-    return s->a == A_COPIED || p->a.col_stride == 1 ? A_ROWS : A_COLUMNS;
+    return s->a == A_COPIED || p->a.col_stride == 1 ? A_ROWS : A_STRIDED;
 }
 
 void product_block(const product *p, const blocking *blocking, range rows, range cols,
@@ -292,47 +291,6 @@ void product_block(const product *p, const blocking *blocking, range rows, range
             }
             s.k += s.kc;
         } while (s.k < p->K);
-    }
-}
-
-/* ---- small products -------------------------------------------------------------------------- */
-
-bool product_is_small(const product *p, const blocking *s)
-{
-    enum { WORK = 64 * 64 * 64 };
-    return s->a == A_IN_PLACE && s->b != B_PACKED && p->K <= s->KC && p->N <= s->NC && p->M > 0 &&
-           product_work(p) <= WORK && !is_scattered(p) && p->activation <= FNN_RELU && !p->bias &&
-           p->beta == 0 && !p->mask && !p->mask_out;
-}
-
-/* The same tile of many products in one go, so that a product costs little more than its tiles. */
-void product_batch(const product *p, const blocking *blocking, int64_t count, int64_t a_step,
-                   int64_t b_step, int64_t out_step)
-{
-    enum { CHUNK = 16 }; /* of products that stay in L1 until all of their tiles are done */
-    step s = {.p = p, .blocking = blocking, .kind = kind_of(p, blocking), .nc = p->N, .kc = p->K};
-    s.first = s.last = true;
-    const tiling cut = cut_rows(p->M);
-    run runs[3];
-    const int run_count = cut_columns(&s, tile_height(&cut, 0), runs);
-    tile_args t = {.kc = p->K, .a_step = a_step, .out_step = out_step};
-    for (int64_t begin = 0; begin < count; begin += CHUNK) {
-        t.count = min_i64(CHUNK, count - begin);
-        for (int64_t i = 0; i < cut.tiles; i++) {
-            const int64_t m = tile_begin(&cut, i), rows = tile_height(&cut, i);
-            find_rows(&s, &t, i, m, rows);
-            t.a += begin * a_step;
-            for (int r = 0; r < run_count; r++)
-                for (int64_t j = 0; j < runs[r].count; j++) {
-                    find_panels(&s, &t, &runs[r]);
-                    t.b += begin * b_step + j * t.b_step;
-                    t.b_step = b_step;
-                    find_outputs(&s, &t, m, runs[r].begin + j * runs[r].cols);
-                    t.out += begin * out_step;
-                    t.last = runs[r].last;
-                    run_tiles((int)rows, runs[r].vecs, t.last.n < LANES, s.kind, &t);
-                }
-        }
     }
 }
 

@@ -50,15 +50,6 @@ size_t product_workspace(const product *p, const blocking *s);
 #define product_block VARIANT(product_block)
 void product_block(const product *p, const blocking *s, range rows, range cols, void *workspace);
 
-/* Whether a batch of such products is best computed by product_batch: all of p, then all of what
- * lies one step further in each of the three arrays, and so on. */
-#define product_is_small VARIANT(product_is_small)
-bool product_is_small(const product *p, const blocking *s);
-
-#define product_batch VARIANT(product_batch)
-void product_batch(const product *p, const blocking *s, int64_t count, int64_t a_step,
-                   int64_t b_step, int64_t out_step);
-
 /* What is done last with the part of row m of the output that begins at column n, which is stored
  * at out: activation and masks. */
 #define finish_row VARIANT(finish_row)

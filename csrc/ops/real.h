@@ -72,6 +72,11 @@ static inline int64_t max_i64(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
+static inline int64_t magnitude(int64_t a)
+{
+    return a < 0 ? -a : a;
+}
+
 static inline int64_t ceil_div(int64_t a, int64_t b)
 {
     return (a + b - 1) / b;

@@ -40,6 +40,34 @@ static void copy_transposed(const real *restrict from, int64_t col_stride, int64
     }
 }
 
+/* By neither: along the axis whose numbers are closer, QUAD columns at a time. The last QUAD overlap
+ * those before. */
+static void copy_quads(const real *restrict from, int64_t row_stride, int64_t col_stride,
+                       int64_t rows, int64_t cols, real *restrict to, int64_t ld)
+{
+    if (cols < QUAD) {
+        for (int64_t i = 0; i < rows; i++)
+            for (int64_t j = 0; j < cols; j++)
+                to[i * ld + j] = from[i * row_stride + j * col_stride];
+    } else if (magnitude(col_stride) < magnitude(row_stride)) {
+        for (int64_t i = 0; i < rows; i++)
+            for (int64_t j = 0; j < cols; j += QUAD) {
+                j = min_i64(j, cols - QUAD);
+                *(quad *)(to + i * ld + j) =
+                    load_strided(from + i * row_stride + j * col_stride, col_stride);
+            }
+    } else {
+        enum { STRIP = 64 }; /* of rows: they stay in L1 until all of their columns are there */
+        for (int64_t begin = 0; begin < rows; begin += STRIP)
+            for (int64_t j = 0; j < cols; j += QUAD) {
+                j = min_i64(j, cols - QUAD);
+                for (int64_t i = begin; i < min_i64(rows, begin + STRIP); i++)
+                    *(quad *)(to + i * ld + j) =
+                        load_strided(from + i * row_stride + j * col_stride, col_stride);
+            }
+    }
+}
+
 static void copy_strided(const real *restrict from, int64_t row_stride, int64_t col_stride,
                          int64_t rows, int64_t cols, real *restrict to, int64_t ld)
 {
@@ -48,9 +76,7 @@ static void copy_strided(const real *restrict from, int64_t row_stride, int64_t 
     } else if (row_stride == 1) {
         copy_transposed(from, col_stride, rows, cols, to, ld);
     } else {
-        for (int64_t i = 0; i < rows; i++)
-            for (int64_t j = 0; j < cols; j++)
-                to[i * ld + j] = from[i * row_stride + j * col_stride];
+        copy_quads(from, row_stride, col_stride, rows, cols, to, ld);
     }
 }
 

@@ -54,11 +54,11 @@ static void tiles_by_rows(int rows, int vecs, bool part, const tile_args *t)
     }
 }
 
-static void tiles_by_columns(int rows, int vecs, bool part, const tile_args *t)
+static void strided_tiles(int rows, int vecs, bool part, const tile_args *t)
 {
     (void)part;
     switch (rows) {
-        EACH_ROWS(A_COLUMNS)
+        EACH_ROWS(A_STRIDED)
     }
 }
 
@@ -93,9 +93,9 @@ static void wide_tiles_by_rows(int rows, int vecs, const tile_args *t)
     wide_tiles(rows, vecs, A_ROWS, t);
 }
 
-static void wide_tiles_by_columns(int rows, int vecs, const tile_args *t)
+static void wide_strided_tiles(int rows, int vecs, const tile_args *t)
 {
-    wide_tiles(rows, vecs, A_COLUMNS, t);
+    wide_tiles(rows, vecs, A_STRIDED, t);
 }
 
 /* The tiles that most of the time goes to, each in a function of its own: among others GCC's
@@ -110,9 +110,9 @@ static __attribute__((noinline)) void full_tiles_by_rows(const tile_args *t)
     row_of_tiles(TILE_ROWS, TILE_VECS, false, A_ROWS, t);
 }
 
-static __attribute__((noinline)) void full_tiles_by_columns(const tile_args *t)
+static __attribute__((noinline)) void full_strided_tiles(const tile_args *t)
 {
-    row_of_tiles(TILE_ROWS, TILE_VECS, false, A_COLUMNS, t);
+    row_of_tiles(TILE_ROWS, TILE_VECS, false, A_STRIDED, t);
 }
 
 void run_tiles(int rows, int vecs, bool part, tile_kind kind, const tile_args *t)
@@ -120,14 +120,14 @@ void run_tiles(int rows, int vecs, bool part, tile_kind kind, const tile_args *t
     if (rows == TILE_ROWS && vecs == TILE_VECS && !part) {
         if (kind == PACKED) full_packed_tiles(t);
         else if (kind == A_ROWS) full_tiles_by_rows(t);
-        else full_tiles_by_columns(t);
+        else full_strided_tiles(t);
     } else if (kind == PACKED) {
         packed_tiles(rows, vecs, part, t);
     } else if (vecs > TILE_VECS) {
         if (kind == A_ROWS) wide_tiles_by_rows(rows, vecs, t);
-        else wide_tiles_by_columns(rows, vecs, t);
+        else wide_strided_tiles(rows, vecs, t);
     } else {
         if (kind == A_ROWS) tiles_by_rows(rows, vecs, part, t);
-        else tiles_by_columns(rows, vecs, part, t);
+        else strided_tiles(rows, vecs, part, t);
     }
 }

@@ -32,20 +32,18 @@ typedef struct finish {
 typedef enum tile_kind {
     PACKED,    /* a as pack_rows, b as pack_columns leaves it */
     A_ROWS,    /* rows of a, and of b, contiguous */
-    A_COLUMNS, /* columns of a, and rows of b, contiguous */
+    A_STRIDED, /* rows of b contiguous */
 } tile_kind;
 
-/* Tiles one after another: side by side in one product, where the same rows of a, which stay in L1,
- * meet one panel of b after another; or at the same place of many small products. */
+/* Tiles side by side: the same rows of a, which stay in L1, meet one panel of b after another. */
 typedef struct tile_args {
     int64_t count;
     int64_t kc;
     const real *a; /* rows x kc */
     int64_t a_rs, a_cs;
-    int64_t a_step; /* from one tile to the next, as are the other steps */
-    const real *b;  /* kc x columns */
-    int64_t b_rs, b_step;
-    const real *start; /* what the sums start from, times factor; NULL: 0 */
+    const real *b;        /* kc x columns */
+    int64_t b_rs, b_step; /* from one tile to the next, as is the other step */
+    const real *start;    /* what the sums start from, times factor; NULL: 0 */
     int64_t start_rs;
     real factor;
     real *out; /* start moves as out does */
@@ -122,8 +120,8 @@ add_one_k(const int rows, const int vecs, const bool part, lanes last, const rea
     }
 }
 
-/* Tiles with a part of a vector are the rest of a row, or of small products: unrolled they would
- * only be more code. On AVX-512 all tiles are of that kind. */
+/* Tiles with a part of a vector are the rest of a row: unrolled they would only be more code. On
+ * AVX-512 all tiles are of that kind. */
 #if defined(__AVX512F__)
 enum { UNROLL_PARTS = true };
 #else
@@ -161,7 +159,7 @@ static inline __attribute__((always_inline)) void
 add_products(const int rows, const int vecs, const bool part, const tile_kind kind,
              const tile_args *t, const real *a, const real *b, vec acc[TILE_ROWS][MAX_VECS])
 {
-    const int64_t a_rs = kind == A_ROWS ? t->a_rs : 1, a_cs = kind == A_ROWS ? 1 : t->a_cs;
+    const int64_t a_rs = t->a_rs, a_cs = kind == A_ROWS ? 1 : t->a_cs;
     int64_t k = t->kc;
     for (; UNROLL > 1 && (UNROLL_PARTS || !part) && k >= UNROLL; k -= UNROLL) {
 #pragma GCC unroll 4
@@ -170,7 +168,7 @@ add_products(const int rows, const int vecs, const bool part, const tile_kind ki
             b += t->b_rs;
             OPAQUE(b);
             a += a_cs;
-            if (kind == A_COLUMNS) OPAQUE(a);
+            if (kind == A_STRIDED) OPAQUE(a);
         }
     }
     for (; k > 0; k--, a += a_cs, b += t->b_rs)
@@ -224,7 +222,6 @@ static inline __attribute__((always_inline)) void row_of_tiles(const int rows, c
     for (int64_t i = t->count; i > 0; i--) {
         OPAQUE(t); /* what it points to is read anew, not held in registers that sums need */
         tile(rows, vecs, part, kind, t, a, b, start, bias, out);
-        a += t->a_step;
         b += t->b_step;
         out += t->out_step;
         if (start) start += t->out_step;

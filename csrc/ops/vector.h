@@ -198,6 +198,16 @@ static inline vec join_quads(const real *const row[], int64_t k)
 #endif
 }
 
+/* from[0], from[stride], and so on. */
+static inline quad load_strided(const real *from, int64_t stride)
+{
+#if FNN_DOUBLE
+    return (quad){from[0], from[stride]};
+#else
+    return (quad){from[0], from[stride], from[2 * stride], from[3 * stride]};
+#endif
+}
+
 /* t[j][i] = from[i * stride + j]: LANES rows, QUAD columns. */
 static inline void load_transposed(const real *from, int64_t stride, vec t[QUAD])
 {

@@ -15,7 +15,8 @@ enum {
     MASK = 64,
     MASK_OUT = 128,
     PACKED_B = 256,
-    STRIDED = 512, /* no axis of a or b is contiguous */
+    STRIDED = 512,   /* no axis of a or b is contiguous */
+    REVERSED = 1024, /* all strides of a and b are negative */
 };
 
 typedef struct scalars {
@@ -39,6 +40,16 @@ static void strides(int transposed, int scattered, int64_t rows, int64_t cols, i
     const int64_t step = scattered ? 2 : 1;
     *rs = transposed ? step : step * (cols + 2);
     *cs = transposed ? step * (rows + 1) : step;
+}
+
+/* Lets a (rows, cols) matrix begin at its end. */
+static void reverse(fnn_dtype dtype, const void **from, int64_t rows, int64_t cols, int64_t *rs,
+                    int64_t *cs)
+{
+    if (rows == 0 || cols == 0) return;
+    *from = (const char *)*from + (size_t)((rows - 1) * *rs + (cols - 1) * *cs) * width(dtype);
+    *rs = -*rs;
+    *cs = -*cs;
 }
 
 static void *operand(fnn_dtype dtype, int64_t rows, int64_t cols)
@@ -92,6 +103,10 @@ static void check_one(fnn_dtype dtype, int64_t M, int64_t N, int64_t K, int opti
     memset(mask_out, 77, (size_t)(M * N) + 1);
     g.a = a;
     g.b = b;
+    if (options & REVERSED) {
+        reverse(dtype, &g.a, M, K, &g.a_rs, &g.a_cs);
+        reverse(dtype, &g.b, K, N, &g.b_rs, &g.b_cs);
+    }
     g.c = g.out = out;
     g.bias = bias;
     if (options & ROW_BIAS) g.bias_rs = 1;
@@ -147,15 +162,15 @@ typedef struct batch {
     int64_t shape[2], a[2], b[2];
 } batch;
 
-static void check_batch(fnn_dtype dtype, int64_t M, int64_t N, int64_t K, batch s)
+static void check_batch(fnn_dtype dtype, int64_t M, int64_t N, int64_t K, int trans_b, batch s)
 {
     const int64_t outer = s.shape[0], inner = s.shape[1], a_size = M * K + 1, b_size = K * N + 2,
                   out_size = M * N + 3;
     fnn_matmul_args m = {.dims = 2};
     fnn_gemm_args *g = &m.product;
     *g = (fnn_gemm_args){.M = M, .N = N, .K = K, .alpha = 1, .a_rs = K, .a_cs = 1};
-    g->b_rs = 1; /* transposed */
-    g->b_cs = K;
+    g->b_rs = trans_b ? 1 : N;
+    g->b_cs = trans_b ? K : 1;
     g->out_rs = N;
     g->out_cs = 1;
     for (int d = 0; d < 2; d++) {
@@ -201,20 +216,30 @@ static void check_batches(fnn_dtype dtype)
         {{3, 4}, {4, 1}, {4, 1}}, {{3, 4}, {4, 1}, {0, 0}}, {{3, 4}, {0, 1}, {1, 0}},
         {{3, 4}, {1, 3}, {0, 2}}, {{1, 1}, {0, 0}, {0, 0}}, {{2, 1}, {1, 9}, {0, 0}},
     };
-    for (size_t i = 0; i < sizeof batches / sizeof *batches; i++) {
-        check_batch(dtype, 1, 9, 4, batches[i]);
-        check_batch(dtype, 5, 1, 7, batches[i]);
-        check_batch(dtype, 3, 17, 0, batches[i]);
-        check_batch(dtype, 7, 33, 19, batches[i]);
+    for (int trans_b = 0; trans_b < 2; trans_b++) {
+        for (size_t i = 0; i < sizeof batches / sizeof *batches; i++) {
+            check_batch(dtype, 1, 9, 4, trans_b, batches[i]);
+            check_batch(dtype, 5, 1, 7, trans_b, batches[i]);
+            check_batch(dtype, 3, 17, 0, trans_b, batches[i]);
+            check_batch(dtype, 7, 33, 19, trans_b, batches[i]);
+        }
+        check_batch(dtype, 30, 33, 40, trans_b, batches[0]); /* shared out by several members */
+        /* Strips of up to 8 vectors, and blocks of rows in them. */
+        for (int64_t N = 2; N < 36; N += N < 10 ? 1 : 5)
+            for (int64_t M = 1; M < 8; M++) check_batch(dtype, M, N, 3, trans_b, batches[0]);
+        for (int64_t N = 47; N < 150; N += 17) check_batch(dtype, 1, N, 3, trans_b, batches[0]);
     }
-    check_batch(dtype, 30, 33, 40, batches[0]); /* shared out by several members */
 }
 
 /* Around tiles of 6 and 12 rows, vectors of 2 to 16, blocks of 128, 256, 512 of K and of N. */
 static void check_sizes(fnn_dtype dtype)
 {
     static const scalars plain = {1, 0}, scaled = {0.75, -0.5}, added = {1, 1};
-    const int layouts[] = {0, TRANS_B, TRANS_A, TRANS_A | TRANS_B, STRIDED, PACKED_B};
+    const int layouts[] = {0,        TRANS_B,
+                           TRANS_A,  TRANS_A | TRANS_B,
+                           STRIDED,  STRIDED | TRANS_A | TRANS_B,
+                           REVERSED, REVERSED | TRANS_A | TRANS_B,
+                           PACKED_B};
     const int finishes[] = {0,
                             RELU,
                             ROW_BIAS | BY_COLUMNS,
