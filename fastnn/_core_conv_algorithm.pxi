@@ -1,7 +1,7 @@
 # Which way convolutions are computed.
 
 cdef fnn_conv_algorithm requested_algorithm = FNN_CONV_AUTO   # for the process
-cdef tuple algorithm_names = ("auto", "im2col")
+cdef tuple algorithm_names = ("auto", "im2col", "direct")
 
 
 def get_conv_algorithm():
