@@ -23,8 +23,14 @@ static bool takes_backward_input(const fnn_conv2d_shape *s)
            pixels_workspace(s, FNN_CONV_BACKWARD_INPUT) <= MAX_WORKSPACE;
 }
 
+static bool takes_backward_weight(const fnn_conv2d_shape *s)
+{
+    return is_small(s) && s->dilation_w == 1 && weight_workspace(s) <= MAX_WORKSPACE;
+}
+
 const conv_method direct_methods[FNN_CONV_PASSES] = {
     [FNN_CONV_FORWARD] = {pixels_forward_plan, pixels_forward_run, takes_forward},
     [FNN_CONV_BACKWARD_INPUT] = {pixels_backward_input_plan, pixels_backward_input_run,
                                  takes_backward_input},
+    [FNN_CONV_BACKWARD_WEIGHT] = {weight_plan, weight_run, takes_backward_weight},
 };

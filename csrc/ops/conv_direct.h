@@ -10,17 +10,17 @@ enum { MAX_KERNEL = 16 };
 /* ---- rows of an image ------------------------------------------------------------------------
  *
  * A convolution goes down an image, and of the rows that it reads, laid out as its loops like them,
- * only those are kept that it still needs: row h in slot h % slots. */
+ * only those are kept that it still needs: row h in slot h & mask. */
 typedef struct row_ring {
     const real *slot; /* slot 0; of rows read in place, row 0 of the image */
     const real *zero; /* a row of the padding above and below the image */
-    int64_t slots, size, H;
+    int64_t mask, size, H; /* mask: slots - 1, or -1 */
     int64_t next; /* the first row that is not yet laid out */
 } row_ring;
 
 static inline const real *ring_row(const row_ring *ring, int64_t h)
 {
-    return h < 0 || h >= ring->H ? ring->zero : ring->slot + h % ring->slots * ring->size;
+    return h < 0 || h >= ring->H ? ring->zero : ring->slot + (h & ring->mask) * ring->size;
 }
 
 /* ---- a row of one channel after another ------------------------------------------------------- */
@@ -70,6 +70,14 @@ void pixels_forward_run(const void *args, const fnn_team *team);
 fnn_plan pixels_backward_input_plan(const void *args, int max_members);
 #define pixels_backward_input_run VARIANT(pixels_backward_input_run)
 void pixels_backward_input_run(const void *args, const fnn_team *team);
+
+/* The gradient of the filters, taps x filters in registers. */
+#define weight_plan VARIANT(weight_plan)
+fnn_plan weight_plan(const void *args, int max_members);
+#define weight_run VARIANT(weight_run)
+void weight_run(const void *args, const fnn_team *team);
+#define weight_workspace VARIANT(weight_workspace)
+int64_t weight_workspace(const fnn_conv2d_shape *s);
 
 /* Bytes of workspace of one member; what it takes to hold rows depends on the width of images. */
 #define pixels_workspace VARIANT(pixels_workspace)

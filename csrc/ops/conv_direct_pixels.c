@@ -21,6 +21,7 @@ typedef struct correlation {
     int64_t sum_plane; /* elements of a row of out: one channel, one phase */
     int64_t groups;    /* rows of out at a time */
     int64_t slots;     /* rows of `in` at a time */
+    int64_t tiles;     /* of the channels of out, nearly equally many each */
 } correlation;
 
 static inline int64_t round_up(int64_t n, int64_t multiple)
@@ -55,7 +56,9 @@ static correlation describe(const fnn_conv2d_shape *s, fnn_conv_pass pass)
     c.sum_plane = round_up(ceil_div(c.GW, c.phases), LANES);
     c.plane = round_up(c.sum_plane + right, LANES);
     c.groups = c.M <= 2 && (!c.backward || s->stride_h == 1) ? 2 : 1;
-    c.slots = max_i64(1, min_i64(c.H, rows + (c.groups - 1) * step));
+    c.slots = 1; /* a power of 2: then a row is found without a division */
+    while (c.slots < min_i64(c.H, rows + (c.groups - 1) * step)) c.slots *= 2;
+    c.tiles = ceil_div(c.M, PIXEL_CHANNELS);
     return c;
 }
 
@@ -71,14 +74,15 @@ static inline bool row_seen(const correlation *c, int64_t i, int64_t kh, int64_t
         return true;
     }
     *h = i + s->pad_top - kh * s->dilation_h;
+    if (s->stride_h == 1) return true; /* most are: divisions would be felt */
     if (*h % s->stride_h != 0) return false;
     *h /= s->stride_h;
     return true;
 }
 
-/* Where in a laid out row the first column of that phase sees channel 0 through column kw of the
+/* Where in a laid out row the first column of phase p sees channel 0 through column kw of the
  * filter; false likewise. */
-static inline bool column_seen(const correlation *c, int64_t phase, int64_t kw, int64_t *at)
+static inline bool column_seen(const correlation *c, int64_t p, int64_t kw, int64_t *at)
 {
     const fnn_conv2d_shape *s = c->s;
     const int64_t w = kw * s->dilation_w;
@@ -86,7 +90,7 @@ static inline bool column_seen(const correlation *c, int64_t phase, int64_t kw, 
         *at = w % s->stride_w * c->plane + w / s->stride_w;
         return true;
     }
-    *at = phase + s->pad_left - w;
+    *at = p + s->pad_left - w;
     if (*at % s->stride_w != 0) return false;
     *at = *at / s->stride_w + c->left;
     return true;
@@ -100,9 +104,17 @@ typedef struct layout {
     int64_t sums;    /* groups x phases x M x sum_plane */
     int64_t weights; /* phases x tiles of channels x KH x taps x channels */
     int64_t offset;  /* phases x taps, room for KW x C taps each */
-    int64_t taps;    /* phases */
+    int64_t phases;
+    int64_t tiles;
     int64_t size;
 } layout;
+
+/* Columns of out, `phases` apart. */
+typedef struct phase {
+    int64_t taps, vecs;
+    const int64_t *offset; /* of what each tap sees */
+    const real *weights;
+} phase;
 
 static inline int64_t row_size(const correlation *c)
 {
@@ -124,8 +136,9 @@ static layout lay_out(const correlation *c)
     l.sums = after(l.rows, saturating_mul(c->slots + 1, row_size(c)), sizeof(real));
     l.weights = after(l.sums, (c->groups * c->phases * c->M + QUAD) * c->sum_plane, sizeof(real));
     l.offset = after(l.weights, s->KH * s->KW * c->C * c->M, sizeof(real));
-    l.taps = after(l.offset, c->phases * s->KW * c->C, sizeof(int64_t));
-    l.size = after(l.taps, c->phases, sizeof(int64_t));
+    l.phases = after(l.offset, c->phases * s->KW * c->C, sizeof(int64_t));
+    l.tiles = after(l.phases, c->phases, sizeof(phase));
+    l.size = after(l.tiles, c->tiles, sizeof(range));
     return l;
 }
 
@@ -137,7 +150,9 @@ int64_t pixels_workspace(const fnn_conv2d_shape *s, fnn_conv_pass pass)
 
 typedef struct workspace {
     real *rows, *sums, *weights;
-    int64_t *offset, *taps;
+    int64_t *offset;
+    phase *phases;
+    range *tiles;
 } workspace;
 
 static workspace find_workspace(const layout *l, char *memory)
@@ -146,22 +161,11 @@ static workspace find_workspace(const layout *l, char *memory)
                        .sums = (real *)(memory + l->sums),
                        .weights = (real *)(memory + l->weights),
                        .offset = (int64_t *)(memory + l->offset),
-                       .taps = (int64_t *)(memory + l->taps)};
+                       .phases = (phase *)(memory + l->phases),
+                       .tiles = (range *)(memory + l->tiles)};
 }
 
 /* ---- weights ---------------------------------------------------------------------------------- */
-
-/* Channels of the result in tiles of nearly equal height. */
-static inline int64_t tile_count(const correlation *c)
-{
-    return ceil_div(c->M, PIXEL_CHANNELS);
-}
-
-static inline range tile_channels(const correlation *c, int64_t tile)
-{
-    const int64_t tiles = tile_count(c);
-    return (range){c->M * tile / tiles, c->M * (tile + 1) / tiles};
-}
 
 /* Row kh of the filters through column kw, all channels of `in`, those channels of out. Returns
  * where the next tap goes. */
@@ -181,37 +185,46 @@ static void lay_out_taps(const correlation *c, const real *w, const workspace *s
 {
     const fnn_conv2d_shape *s = c->s;
     real *to = space->weights;
-    for (int64_t phase = 0; phase < c->phases; phase++) {
+    int64_t *offset = space->offset;
+    for (int64_t i = 0; i < c->tiles; i++)
+        space->tiles[i] = (range){c->M * i / c->tiles, c->M * (i + 1) / c->tiles};
+    for (int64_t p = 0; p < c->phases; p++) {
+        phase *these = &space->phases[p];
+        these->vecs = ceil_div(ceil_div(c->GW - p, c->phases), LANES);
+        these->offset = offset;
+        these->weights = to;
         int64_t seen[MAX_KERNEL], at, count = 0;
-        int64_t *offset = space->offset + phase * s->KW * c->C;
         for (int64_t k = 0; k < s->KW; k++) {
             const int64_t kw = c->backward ? s->KW - 1 - k : k;
-            if (!column_seen(c, phase, kw, &at)) continue;
+            if (!column_seen(c, p, kw, &at)) continue;
             seen[count++] = kw;
             for (int64_t j = 0; j < c->C; j++) *offset++ = at + j * c->residues * c->plane;
         }
-        space->taps[phase] = count * c->C;
-        for (int64_t t = 0; t < tile_count(c); t++)
+        these->taps = count * c->C;
+        for (int64_t i = 0; i < c->tiles; i++)
             for (int64_t kh = 0; kh < s->KH; kh++)
                 for (int64_t k = 0; k < count; k++)
-                    to = lay_out_tap(c, w, kh, seen[k], tile_channels(c, t), to);
+                    to = lay_out_tap(c, w, kh, seen[k], space->tiles[i], to);
     }
 }
 
 /* ---- rows ------------------------------------------------------------------------------------- */
 
-/* Row h of an image of `in`: the columns that taps may see, between zeros which are there. */
+/* A row of an image of `in`: the columns that taps may see, between zeros which are there. */
 static void lay_out_row(const correlation *c, const real *line, real *to)
 {
-    for (int64_t r = 0; r < c->residues; r++) {
+    const int64_t pad = c->left, step = c->residues;
+    if (step == 1) {
+        split_channels(line, c->C, min_i64(c->W, c->plane - pad), c->C, to + pad, c->plane);
+        return;
+    }
+    for (int64_t r = 0; r < step; r++) {
         /* The first column of that residue, counted from the left end of the padding. */
-        const int64_t pad = c->left, step = c->residues;
         const int64_t first = pad + ((r - pad) % step + step) % step;
         const int64_t columns = ceil_div(c->W - (first - pad), step);
-        const int64_t n = min_i64(columns, c->plane - first / step);
-        if (n > 0)
-            split_channels(line + (first - pad) * c->C, step * c->C, n, c->C,
-                           to + r * c->plane + first / step, step * c->plane);
+        split_channels(line + (first - pad) * c->C, step * c->C,
+                       min_i64(columns, c->plane - first / step), c->C,
+                       to + r * c->plane + first / step, step * c->plane);
     }
 }
 
@@ -254,7 +267,8 @@ static void find_rows(const correlation *c, int64_t i, int64_t groups, const row
 /* The sums of a row of out as pixels: phase after phase and channel after channel there. */
 static void join_row(const correlation *c, const real *sums, real *out)
 {
-    const int64_t C = c->phases * c->M, n = c->GW / c->phases, rest = c->GW % c->phases;
+    const int64_t C = c->phases * c->M, n = c->phases == 1 ? c->GW : c->GW / c->phases;
+    const int64_t rest = c->GW - n * c->phases;
     join_channels(sums, c->sum_plane, n, C, out);
     for (int64_t i = 0; i < rest * c->M; i++) out[n * C + i] = sums[i * c->sum_plane + n];
 }
@@ -274,17 +288,17 @@ static void compute_rows(const correlation *c, const operands *o, const workspac
     t->out_ld = c->sum_plane;
     t->out_group = c->phases * c->M * c->sum_plane;
     t->relu = o->activation == FNN_RELU;
-    t->weights = space->weights;
-    for (int64_t phase = 0; phase < c->phases; phase++) {
-        t->taps = space->taps[phase];
-        t->offset = space->offset + phase * c->s->KW * c->C;
-        const int64_t vecs = ceil_div(ceil_div(c->GW - phase, c->phases), LANES);
-        for (int64_t i = 0; i < tile_count(c); i++) {
-            const range channels = tile_channels(c, i);
+    for (int64_t p = 0; p < c->phases; p++) {
+        const phase *these = &space->phases[p];
+        t->taps = these->taps;
+        t->offset = these->offset;
+        t->weights = these->weights;
+        for (int64_t i = 0; i < c->tiles; i++) {
+            const range channels = space->tiles[i];
             const int64_t count = channels.end - channels.begin;
             t->bias = o->bias ? o->bias + channels.begin : NULL;
-            t->out = space->sums + (phase * c->M + channels.begin) * c->sum_plane;
-            run_pixel_tiles((int)count, groups, vecs, t);
+            t->out = space->sums + (p * c->M + channels.begin) * c->sum_plane;
+            run_pixel_tiles((int)count, groups, these->vecs, t);
             t->weights += c->s->KH * t->taps * count;
         }
     }
@@ -299,14 +313,13 @@ static void compute(const correlation *c, const operands *o, range rows, const w
     memset(space->rows, 0, (size_t)((c->slots + 1) * size) * sizeof(real));
     row_ring ring = {.slot = space->rows,
                      .zero = space->rows + c->slots * size,
-                     .slots = c->slots,
+                     .mask = c->slots - 1,
                      .size = size,
                      .H = c->H};
     pixel_tiles t;
+    int64_t n = rows.begin / c->GH, i = rows.begin % c->GH;
     for (int64_t row = rows.begin, groups; row < rows.end; row += groups) {
-        const int64_t n = row / c->GH, i = row % c->GH;
         groups = min_i64(c->groups, min_i64(rows.end - row, c->GH - i));
-        if (i == 0) ring.next = 0;
         lay_out_rows(c, o->in + n * c->H * c->W * c->C, i, groups, &ring);
         find_rows(c, i, groups, &ring, &t);
         compute_rows(c, o, space, (int)groups, &t);
@@ -314,6 +327,12 @@ static void compute(const correlation *c, const operands *o, range rows, const w
             real *out = o->out + (row + g) * out_row;
             join_row(c, space->sums + g * t.out_group, out);
             if (o->activation > FNN_RELU) activate(o->activation, out, out, out_row);
+        }
+        i += groups;
+        if (i == c->GH) {
+            i = 0;
+            n++;
+            ring.next = 0;
         }
     }
 }

@@ -34,7 +34,9 @@ void join_channels(const real *restrict planes, int64_t ld, int64_t n, int64_t C
     }
     /* A quad of a pixel with fewer channels reaches into the next pixel, which is stored later. */
     const int64_t whole = C >= QUAD ? n : max_i64(0, n - QUAD);
-    for (int64_t i = 0; i < whole; i += LANES)
+    int64_t i = 0;
+    for (; i < whole && whole >= LANES; i += LANES) {
+        i = min_i64(i, whole - LANES);
         for (int64_t c = 0; c < C; c += QUAD) {
             if (C >= QUAD) c = min_i64(c, C - QUAD);
             vec r[QUAD], t[QUAD];
@@ -42,17 +44,12 @@ void join_channels(const real *restrict planes, int64_t ld, int64_t n, int64_t C
             for (int q = 0; q < QUAD; q++) r[q] = *(const vec *)(planes + (c + q) * ld + i);
             transpose_quads(r, t);
             real *to = pixels + i * C + c;
-            const int64_t count = min_i64(LANES, whole - i);
-            if (count == LANES) {
 #pragma GCC unroll 16
-                for (int p = 0; p < LANES; p++)
-                    *(quad *)(to + p * C) = *((const quad *)&t[p % QUAD] + p / QUAD);
-            } else {
-                for (int64_t p = 0; p < count; p++)
-                    *(quad *)(to + p * C) = *((const quad *)&t[p % QUAD] + p / QUAD);
-            }
+            for (int p = 0; p < LANES; p++)
+                *(quad *)(to + p * C) = *((const quad *)&t[p % QUAD] + p / QUAD);
         }
-    for (int64_t i = whole; i < n; i++)
+    }
+    for (; i < n; i++)
         for (int64_t c = 0; c < C; c++) pixels[i * C + c] = planes[c * ld + i];
 }
 
