@@ -12,9 +12,31 @@ static bool is_small(const fnn_conv2d_shape *s)
     return s->groups == 1 && s->KH <= MAX_KERNEL && s->KW <= MAX_KERNEL && s->C > 0 && s->O > 0;
 }
 
+/* Forward: whether pixels fill the lanes, or channels. */
+static bool by_pixels(const fnn_conv2d_shape *s)
+{
+    return s->O <= 6;
+}
+
 static bool takes_forward(const fnn_conv2d_shape *s)
 {
-    return is_small(s) && s->O <= 6 && pixels_workspace(s, FNN_CONV_FORWARD) <= MAX_WORKSPACE;
+    if (!is_small(s)) return false;
+    if (by_pixels(s)) return pixels_workspace(s, FNN_CONV_FORWARD) <= MAX_WORKSPACE;
+    return s->dilation_w == 1 && s->C <= 16 && channels_workspace(s) <= MAX_WORKSPACE;
+}
+
+static fnn_plan forward_plan(const void *args, int max_members)
+{
+    const fnn_conv2d_forward_args *f = args;
+    return by_pixels(&f->shape) ? pixels_forward_plan(args, max_members)
+                                : channels_forward_plan(args, max_members);
+}
+
+static void forward_run(const void *args, const fnn_team *team)
+{
+    const fnn_conv2d_forward_args *f = args;
+    if (by_pixels(&f->shape)) pixels_forward_run(args, team);
+    else channels_forward_run(args, team);
 }
 
 static bool takes_backward_input(const fnn_conv2d_shape *s)
@@ -29,7 +51,7 @@ static bool takes_backward_weight(const fnn_conv2d_shape *s)
 }
 
 const conv_method direct_methods[FNN_CONV_PASSES] = {
-    [FNN_CONV_FORWARD] = {pixels_forward_plan, pixels_forward_run, takes_forward},
+    [FNN_CONV_FORWARD] = {forward_plan, forward_run, takes_forward},
     [FNN_CONV_BACKWARD_INPUT] = {pixels_backward_input_plan, pixels_backward_input_run,
                                  takes_backward_input},
     [FNN_CONV_BACKWARD_WEIGHT] = {weight_plan, weight_run, takes_backward_weight},

@@ -12,15 +12,70 @@ enum { MAX_KERNEL = 16 };
  * A convolution goes down an image, and of the rows that it reads, laid out as its loops like them,
  * only those are kept that it still needs: row h in slot h & mask. */
 typedef struct row_ring {
-    const real *slot; /* slot 0; of rows read in place, row 0 of the image */
-    const real *zero; /* a row of the padding above and below the image */
+    const real *slot;      /* slot 0; of rows read in place, row 0 of the image */
+    const real *zero;      /* a row of the padding above and below the image */
     int64_t mask, size, H; /* mask: slots - 1, or -1 */
-    int64_t next; /* the first row that is not yet laid out */
+    int64_t next;          /* the first row that is not yet laid out */
 } row_ring;
 
 static inline const real *ring_row(const row_ring *ring, int64_t h)
 {
     return h < 0 || h >= ring->H ? ring->zero : ring->slot + (h & ring->mask) * ring->size;
+}
+
+/* ---- rows of x as they are --------------------------------------------------------------------
+ *
+ * In place, where no window reaches over the sides of an image; else copied between zeros. */
+typedef struct x_rows {
+    int64_t size; /* elements that are read of a row */
+    int64_t slots;
+    bool in_place;
+} x_rows;
+
+/* For `rows` rows of windows at a time. */
+static inline x_rows plan_x_rows(const fnn_conv2d_shape *s, int64_t rows)
+{
+    x_rows x = {.size = ((s->OW - 1) * s->stride_w + (s->KW - 1) * s->dilation_w + 1) * s->C};
+    x.in_place = s->pad_left == 0 && x.size <= s->W * s->C;
+    if (x.in_place) return x;
+    const int64_t seen = (rows - 1) * s->stride_h + (s->KH - 1) * s->dilation_h + 1;
+    for (x.slots = 1; x.slots < min_i64(seen, s->H);) x.slots *= 2;
+    return x;
+}
+
+/* Elements of a ring: slots, and a row of zeros. */
+static inline int64_t x_rows_size(const x_rows *x)
+{
+    const int64_t lines = ceil_div(saturating_mul(x->slots + 1, x->size), FNN_ALIGN);
+    return saturating_mul(lines, FNN_ALIGN);
+}
+
+static inline row_ring start_x_rows(const fnn_conv2d_shape *s, const x_rows *x, real *space)
+{
+    memset(space, 0, (size_t)x_rows_size(x) * sizeof(real));
+    return (row_ring){.slot = space + x->size,
+                      .zero = space,
+                      .mask = x->in_place ? -1 : x->slots - 1,
+                      .size = x->in_place ? s->W * s->C : x->size,
+                      .H = s->H};
+}
+
+/* Makes the rows that windows in `rows` rows from row i on see those of the ring. */
+static inline void find_x_rows(const fnn_conv2d_shape *s, const x_rows *x, const real *image,
+                               int64_t i, int64_t rows, row_ring *ring)
+{
+    if (x->in_place) {
+        ring->slot = image;
+        return;
+    }
+    const int64_t top = i * s->stride_h - s->pad_top, left = s->pad_left * s->C;
+    const int64_t reach = (rows - 1) * s->stride_h + (s->KH - 1) * s->dilation_h;
+    const int64_t n = min_i64(s->W * s->C, x->size - left), end = min_i64(top + reach + 1, s->H);
+    for (int64_t h = max_i64(max_i64(0, top), ring->next); h < end; h++)
+        if (n > 0)
+            memcpy((real *)ring_row(ring, h) + left, image + h * s->W * s->C,
+                   (size_t)n * sizeof(real));
+    ring->next = max_i64(ring->next, end);
 }
 
 /* ---- a row of one channel after another ------------------------------------------------------- */
@@ -70,6 +125,14 @@ void pixels_forward_run(const void *args, const fnn_team *team);
 fnn_plan pixels_backward_input_plan(const void *args, int max_members);
 #define pixels_backward_input_run VARIANT(pixels_backward_input_run)
 void pixels_backward_input_run(const void *args, const fnn_team *team);
+
+/* Channels in lanes. */
+#define channels_forward_plan VARIANT(channels_forward_plan)
+fnn_plan channels_forward_plan(const void *args, int max_members);
+#define channels_forward_run VARIANT(channels_forward_run)
+void channels_forward_run(const void *args, const fnn_team *team);
+#define channels_workspace VARIANT(channels_workspace)
+int64_t channels_workspace(const fnn_conv2d_shape *s);
 
 /* The gradient of the filters, taps x filters in registers. */
 #define weight_plan VARIANT(weight_plan)

@@ -235,7 +235,8 @@ static void lay_out_rows(const correlation *c, const real *image, int64_t i, int
 {
     const fnn_conv2d_shape *s = c->s;
     const int64_t reach = (s->KH - 1) * s->dilation_h, last = i + groups - 1;
-    int64_t begin = max_i64(0, i * s->stride_h - s->pad_top), end = last * s->stride_h - s->pad_top + reach + 1;
+    int64_t begin = max_i64(0, i * s->stride_h - s->pad_top),
+            end = last * s->stride_h - s->pad_top + reach + 1;
     if (c->backward) {
         begin = ceil_div(max_i64(0, i + s->pad_top - reach), s->stride_h);
         end = (last + s->pad_top) / s->stride_h + 1;
@@ -341,8 +342,8 @@ static fnn_plan plan(const fnn_conv2d_shape *s, fnn_conv_pass pass, int max_memb
 {
     const correlation c = describe(s, pass);
     const int64_t rows = saturating_mul(s->N, c.GH);
-    const int64_t work = saturating_mul(saturating_mul(window_count(s), s->O),
-                                        s->KH * s->KW * s->C);
+    const int64_t work =
+        saturating_mul(saturating_mul(window_count(s), s->O), s->KH * s->KW * s->C);
     const int members = members_for(work, WORK_PER_MEMBER, (int)min_i64(max_members, rows));
     return (fnn_plan){members, (size_t)members * (size_t)lay_out(&c).size};
 }

@@ -56,9 +56,10 @@ void join_channels(const real *restrict planes, int64_t ld, int64_t n, int64_t C
 /* ---- the tile --------------------------------------------------------------------------------- */
 
 /* One tap for a vector or more of two rows: the weights are held. */
-static inline __attribute__((always_inline)) void
-add_two_rows(const int channels, const int vecs, const real *weights, const real *x0,
-             const real *x1, vec acc[TILE_ROWS][MAX_VECS])
+static inline __attribute__((always_inline)) void add_two_rows(const int channels, const int vecs,
+                                                               const real *weights, const real *x0,
+                                                               const real *x1,
+                                                               vec acc[TILE_ROWS][MAX_VECS])
 {
     vec held[TILE_ROWS];
 #pragma GCC unroll 2
@@ -105,9 +106,8 @@ pixel_tile(const int channels, const int groups, const int vecs, const pixel_til
 }
 
 /* A row of tiles, as wide as leaves registers, then narrower ones. */
-static inline __attribute__((always_inline)) void row_of_pixels(const int channels,
-                                                                const int groups, int64_t vecs,
-                                                                const pixel_tiles *t)
+static inline __attribute__((always_inline)) void
+row_of_pixels(const int channels, const int groups, int64_t vecs, const pixel_tiles *t)
 {
     const int wide = channels <= 2 / groups || (channels == 3 && groups == 1) ? 4 : 2;
     int64_t v = 0;
@@ -131,9 +131,17 @@ void run_pixel_tiles(int channels, int groups, int64_t vecs, const pixel_tiles *
         if (groups == 2) row_of_pixels(2, 2, vecs, t);
         else row_of_pixels(2, 1, vecs, t);
         break;
-    case 3: row_of_pixels(3, 1, vecs, t); break;
-    case 4: row_of_pixels(4, 1, vecs, t); break;
-    case 5: row_of_pixels(5, 1, vecs, t); break;
-    case 6: row_of_pixels(6, 1, vecs, t); break;
+    case 3:
+        row_of_pixels(3, 1, vecs, t);
+        break;
+    case 4:
+        row_of_pixels(4, 1, vecs, t);
+        break;
+    case 5:
+        row_of_pixels(5, 1, vecs, t);
+        break;
+    case 6:
+        row_of_pixels(6, 1, vecs, t);
+        break;
     }
 }

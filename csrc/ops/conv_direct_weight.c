@@ -104,8 +104,7 @@ typedef struct gradient {
     int64_t size; /* of the sums of a chunk: KH x Q x OP */
     int64_t chunks;
     int64_t block_rows, block_cols; /* of pixels */
-    bool in_place;                  /* rows of x, as what is read of them needs no padding */
-    int64_t row, slots;             /* elements that are read of a row of x; rows at a time */
+    x_rows x;
 } gradient;
 
 static gradient describe(const fnn_conv2d_backward_weight_args *args)
@@ -120,42 +119,18 @@ static gradient describe(const fnn_conv2d_backward_weight_args *args)
     const int64_t pixels = max_i64(16, BLOCK_BYTES / (s->O * (int64_t)sizeof(real)));
     g.block_cols = min_i64(pixels, s->OW);
     g.block_rows = max_i64(1, min_i64(BLOCK_ROWS, pixels / s->OW));
-    g.row = (s->OW - 1) * s->stride_w * s->C + g.Q;
-    g.in_place = s->pad_left == 0 && g.row <= s->W * s->C;
-    g.slots = g.in_place ? 0 : 1;
-    const int64_t rows = (g.block_rows - 1) * s->stride_h + (s->KH - 1) * s->dilation_h + 1;
-    while (!g.in_place && g.slots < min_i64(rows, s->H)) g.slots *= 2;
+    g.x = plan_x_rows(s, g.block_rows);
     return g;
-}
-
-/* Elements of a member's rows: slots, and a row of zeros. */
-static inline int64_t rows_size(const gradient *g)
-{
-    return round_up(saturating_mul(g->slots + 1, g->row), FNN_ALIGN);
 }
 
 int64_t weight_workspace(const fnn_conv2d_shape *s)
 {
     const fnn_conv2d_backward_weight_args args = {.shape = *s};
     const gradient g = describe(&args);
-    return saturating_mul(rows_size(&g), sizeof(real));
+    return saturating_mul(x_rows_size(&g.x), sizeof(real));
 }
 
 /* ---- a chunk ---------------------------------------------------------------------------------- */
-
-/* Rows [begin, end) of an image, with their padding. */
-static void lay_out_rows(const gradient *g, const real *image, int64_t begin, int64_t end,
-                         row_ring *ring)
-{
-    const fnn_conv2d_shape *s = g->s;
-    const int64_t left = s->pad_left * s->C, n = min_i64(s->W * s->C, g->row - left);
-    end = min_i64(end, s->H);
-    for (int64_t h = max_i64(begin, ring->next); h < end; h++) {
-        real *to = (real *)ring_row(ring, h) + left;
-        if (n > 0) memcpy(to, image + h * s->W * s->C, (size_t)n * sizeof(real));
-    }
-    ring->next = max_i64(ring->next, end);
-}
 
 /* A few lines at a time, while a tile is computed. */
 static inline void fetch(const char **from, const char *end)
@@ -188,10 +163,7 @@ static void add_rows(const gradient *g, int64_t n, int64_t i, int64_t rows, row_
     const real *x[BLOCK_ROWS][MAX_KERNEL];
     const real *image = (const real *)g->args->x + n * s->H * s->W * s->C;
     const int64_t top = i * s->stride_h - s->pad_top;
-    if (g->in_place) ring->slot = image;
-    else
-        lay_out_rows(g, image, max_i64(0, top),
-                     top + (rows - 1) * s->stride_h + (s->KH - 1) * s->dilation_h + 1, ring);
+    find_x_rows(s, &g->x, image, i, rows, ring);
     for (int64_t j = 0; j < s->OW; j += g->block_cols) {
         for (int64_t r = 0; r < rows; r++)
             for (int64_t kh = 0; kh < s->KH; kh++)
@@ -199,7 +171,7 @@ static void add_rows(const gradient *g, int64_t n, int64_t i, int64_t rows, row_
                            j * s->stride_w * s->C;
         tap_tile t = {.rows = rows,
                       .cols = min_i64(g->block_cols, s->OW - j),
-                      .x = (const real *const (*)[MAX_KERNEL])x,
+                      .x = (const real *const(*)[MAX_KERNEL])x,
                       .x_step = s->stride_w * s->C,
                       .dy_row = s->OW * s->O,
                       .dy_step = s->O,
@@ -223,11 +195,7 @@ static void add_rows(const gradient *g, int64_t n, int64_t i, int64_t rows, row_
 static void add_chunk(const gradient *g, range rows, real *space, real *sums)
 {
     const fnn_conv2d_shape *s = g->s;
-    row_ring ring = {.slot = space + g->row,
-                     .zero = space,
-                     .mask = g->in_place ? -1 : g->slots - 1,
-                     .size = g->in_place ? s->W * s->C : g->row,
-                     .H = s->H};
+    row_ring ring = start_x_rows(s, &g->x, space);
     int64_t n = rows.begin / s->OH, i = rows.begin % s->OH;
     for (int64_t row = rows.begin, count; row < rows.end; row += count) {
         count = min_i64(g->block_rows, min_i64(rows.end - row, s->OH - i));
@@ -271,17 +239,16 @@ fnn_plan weight_plan(const void *args, int max_members)
     const gradient g = describe(args);
     const int64_t work = saturating_mul(window_count(g.s), g.size);
     const int members = members_for(work, WORK_PER_MEMBER, (int)min_i64(max_members, g.chunks));
-    const int64_t elements = members * rows_size(&g) + g.chunks * g.size;
+    const int64_t elements = members * x_rows_size(&g.x) + g.chunks * g.size;
     return (fnn_plan){members, (size_t)elements * sizeof(real)};
 }
 
 void weight_run(const void *args, const fnn_team *team)
 {
     const gradient g = describe(args);
-    const int64_t rows = g.s->N * g.s->OH, space = rows_size(&g);
+    const int64_t rows = g.s->N * g.s->OH, space = x_rows_size(&g.x);
     real *mine = (real *)team->workspace + team->rank * space;
     real *sums = (real *)team->workspace + team->size * space;
-    memset(mine, 0, (size_t)space * sizeof(real));
     const bool start = g.args->accumulate && g.chunks == 1;
     const range own = split(g.chunks, 1, team->rank, team->size);
     for (int64_t i = own.begin; i < own.end; i++) {
