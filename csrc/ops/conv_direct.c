@@ -39,10 +39,30 @@ static void forward_run(const void *args, const fnn_team *team)
     else channels_forward_run(args, team);
 }
 
+static bool by_scatter(const fnn_conv2d_shape *s)
+{
+    return s->dilation_w == 1 && s->KW * s->C >= 24 && s->O * s->KH * s->KW * s->C <= 6144;
+}
+
 static bool takes_backward_input(const fnn_conv2d_shape *s)
 {
-    return is_small(s) && s->C <= 6 &&
-           pixels_workspace(s, FNN_CONV_BACKWARD_INPUT) <= MAX_WORKSPACE;
+    if (!is_small(s)) return false;
+    if (by_scatter(s)) return scatter_workspace(s) <= MAX_WORKSPACE;
+    return s->C <= 6 && pixels_workspace(s, FNN_CONV_BACKWARD_INPUT) <= MAX_WORKSPACE;
+}
+
+static fnn_plan backward_input_plan(const void *args, int max_members)
+{
+    const fnn_conv2d_backward_input_args *i = args;
+    return by_scatter(&i->shape) ? scatter_plan(args, max_members)
+                                 : pixels_backward_input_plan(args, max_members);
+}
+
+static void backward_input_run(const void *args, const fnn_team *team)
+{
+    const fnn_conv2d_backward_input_args *i = args;
+    if (by_scatter(&i->shape)) scatter_run(args, team);
+    else pixels_backward_input_run(args, team);
 }
 
 static bool takes_backward_weight(const fnn_conv2d_shape *s)
@@ -52,7 +72,7 @@ static bool takes_backward_weight(const fnn_conv2d_shape *s)
 
 const conv_method direct_methods[FNN_CONV_PASSES] = {
     [FNN_CONV_FORWARD] = {forward_plan, forward_run, takes_forward},
-    [FNN_CONV_BACKWARD_INPUT] = {pixels_backward_input_plan, pixels_backward_input_run,
+    [FNN_CONV_BACKWARD_INPUT] = {backward_input_plan, backward_input_run,
                                  takes_backward_input},
     [FNN_CONV_BACKWARD_WEIGHT] = {weight_plan, weight_run, takes_backward_weight},
 };

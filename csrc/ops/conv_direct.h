@@ -134,6 +134,14 @@ void channels_forward_run(const void *args, const fnn_team *team);
 #define channels_workspace VARIANT(channels_workspace)
 int64_t channels_workspace(const fnn_conv2d_shape *s);
 
+/* The gradient of the input, added pixel by pixel of dy. */
+#define scatter_plan VARIANT(scatter_plan)
+fnn_plan scatter_plan(const void *args, int max_members);
+#define scatter_run VARIANT(scatter_run)
+void scatter_run(const void *args, const fnn_team *team);
+#define scatter_workspace VARIANT(scatter_workspace)
+int64_t scatter_workspace(const fnn_conv2d_shape *s);
+
 /* The gradient of the filters, taps x filters in registers. */
 #define weight_plan VARIANT(weight_plan)
 fnn_plan weight_plan(const void *args, int max_members);
