@@ -85,7 +85,8 @@ static void run_channel_tiles(int64_t pixels, int vecs, const channel_tiles *t)
         break;
         CASE(1)
         CASE(2)
-        CASE(3) CASE(4) CASE(5) CASE(6)
+        CASE(3)
+        CASE(4) CASE(5) CASE(6)
 #if REGISTERS == 32
             CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)
 #endif

@@ -22,6 +22,7 @@ typedef struct correlation {
     int64_t groups;    /* rows of out at a time */
     int64_t slots;     /* rows of `in` at a time */
     int64_t tiles;     /* of the channels of out, nearly equally many each */
+    bool even;         /* every row of out sees as many rows */
 } correlation;
 
 static inline int64_t round_up(int64_t n, int64_t multiple)
@@ -55,7 +56,8 @@ static correlation describe(const fnn_conv2d_shape *s, fnn_conv_pass pass)
     }
     c.sum_plane = round_up(ceil_div(c.GW, c.phases), LANES);
     c.plane = round_up(c.sum_plane + right, LANES);
-    c.groups = c.M <= 2 && (!c.backward || s->stride_h == 1) ? 2 : 1;
+    c.even = !c.backward || s->stride_h == 1;
+    c.groups = c.M <= 2 && c.even ? 2 : 1;
     c.slots = 1; /* a power of 2: then a row is found without a division */
     while (c.slots < min_i64(c.H, rows + (c.groups - 1) * step)) c.slots *= 2;
     c.tiles = ceil_div(c.M, PIXEL_CHANNELS);
@@ -118,7 +120,7 @@ typedef struct phase {
 
 static inline int64_t row_size(const correlation *c)
 {
-    return c->C * c->residues * c->plane;
+    return saturating_mul(saturating_mul(c->C, c->residues), c->plane);
 }
 
 /* Where what follows `count` elements of `size` bytes at `at` begins; no more than enough to say
@@ -134,7 +136,8 @@ static layout lay_out(const correlation *c)
     const fnn_conv2d_shape *s = c->s;
     layout l = {.rows = 0};
     l.sums = after(l.rows, saturating_mul(c->slots + 1, row_size(c)), sizeof(real));
-    l.weights = after(l.sums, (c->groups * c->phases * c->M + QUAD) * c->sum_plane, sizeof(real));
+    l.weights = after(l.sums, saturating_mul(c->groups * c->phases * c->M + QUAD, c->sum_plane),
+                      sizeof(real));
     l.offset = after(l.weights, s->KH * s->KW * c->C * c->M, sizeof(real));
     l.phases = after(l.offset, c->phases * s->KW * c->C, sizeof(int64_t));
     l.tiles = after(l.phases, c->phases, sizeof(phase));
@@ -252,16 +255,22 @@ static void find_rows(const correlation *c, int64_t i, int64_t groups, const row
                       pixel_tiles *t)
 {
     const fnn_conv2d_shape *s = c->s;
-    int64_t h;
+    int64_t h, kh;
     t->rows = 0;
-    for (int64_t k = 0; k < s->KH; k++) {
-        const int64_t kh = c->backward ? s->KH - 1 - k : k;
+    if (c->even) { /* all rows of the filters, which are then always the same */
+        t->rows = s->KH;
         for (int64_t g = 0; g < groups; g++) {
-            if (!row_seen(c, i + g, kh, &h)) continue;
-            t->seen[g][t->rows] = ring_row(ring, h);
-            t->kernel_row[t->rows] = kh;
-            if (g == groups - 1) t->rows++;
+            row_seen(c, i + g, c->backward ? s->KH - 1 : 0, &h);
+            for (int64_t k = 0; k < s->KH; k++, h += s->dilation_h)
+                t->seen[g][k] = ring_row(ring, h);
         }
+        return;
+    }
+    for (int64_t k = 0; k < s->KH; k++) {
+        kh = s->KH - 1 - k;
+        if (!row_seen(c, i, kh, &h)) continue;
+        t->seen[0][t->rows] = ring_row(ring, h);
+        t->kernel_row[t->rows++] = kh;
     }
 }
 
@@ -318,6 +327,7 @@ static void compute(const correlation *c, const operands *o, range rows, const w
                      .size = size,
                      .H = c->H};
     pixel_tiles t;
+    for (int64_t k = 0; k < c->s->KH; k++) t.kernel_row[k] = c->backward ? c->s->KH - 1 - k : k;
     int64_t n = rows.begin / c->GH, i = rows.begin % c->GH;
     for (int64_t row = rows.begin, groups; row < rows.end; row += groups) {
         groups = min_i64(c->groups, min_i64(rows.end - row, c->GH - i));
