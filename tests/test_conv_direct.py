@@ -103,9 +103,7 @@ def test_im2col_has_the_same_bits_everywhere(rng, dtype, conv):
     assert_same_bits(got, fastnn.conv2d_backward_input(dy, w, conv.x, **conv.options))
     x, _, _, dy = arrays(integers, rng, conv, dtype)
     got = by_im2col(fastnn.conv2d_backward_weight, dy, x, conv.w, **conv.options)
-    np.testing.assert_array_equal(
-        got, fastnn.conv2d_backward_weight(dy, x, conv.w, **conv.options)
-    )
+    np.testing.assert_array_equal(got, fastnn.conv2d_backward_weight(dy, x, conv.w, **conv.options))
 
 
 @every_conv
@@ -118,9 +116,7 @@ def test_gradient_of_the_filters_is_exact_for_integers(rng, dtype, conv):
             fastnn.conv2d_backward_weight(dy, x, conv.w, **conv.options, out=out)
             np.testing.assert_array_equal(out, want)
             out = w.copy()
-            fastnn.conv2d_backward_weight(
-                dy, x, conv.w, **conv.options, accumulate=True, out=out
-            )
+            fastnn.conv2d_backward_weight(dy, x, conv.w, **conv.options, accumulate=True, out=out)
             np.testing.assert_array_equal(out, w + want)
 
 
@@ -175,9 +171,7 @@ def test_not_finite_reaches_what_sees_it(rng, dtype, conv, value):
         hit = dy.copy()
         hit[at] = value
         seen = (
-            reference.conv2d_backward_input(
-                (hit != dy).astype(float), ones, conv.x, **conv.options
-            )
+            reference.conv2d_backward_input((hit != dy).astype(float), ones, conv.x, **conv.options)
             > 0
         )
         got = fastnn.conv2d_backward_input(hit, w, conv.x, **conv.options)
