@@ -72,7 +72,7 @@ EPS = harness.eps(np.float32)
 @every_layer
 def test_conv2d(compare, rng, threads, layer):
     x, w, b, dy = layer.arrays(rng)
-    some = [0, layer.n - 1]  # images are independent
+    some = [layer.n - 1]  # images are independent
     want = reference.conv2d(x[some], w, b, **layer.options)
     size = reference.conv2d(np.abs(x[some]), np.abs(w), np.abs(b), **layer.options)
     terms = layer.k**2 * layer.c + 1
@@ -95,7 +95,7 @@ def test_conv2d(compare, rng, threads, layer):
 @every_layer
 def test_conv2d_backward_input(compare, rng, threads, layer):
     x, w, _, dy = layer.arrays(rng)
-    some = [0, layer.n - 1]
+    some = [layer.n - 1]
     shape = x[some].shape
     want = reference.conv2d_backward_input(dy[some], w, shape, **layer.options)
     size = reference.conv2d_backward_input(np.abs(dy[some]), np.abs(w), shape, **layer.options)

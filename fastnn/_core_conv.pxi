@@ -83,7 +83,8 @@ def conv2d(x, w, b=None, *, stride=1, padding=0, dilation=1, groups=1, activatio
     with ``h = oh * stride - pad_top + kh * dilation``, w likewise, and zeros outside the image. The
     sum is one fma chain from 0 over (kh, kw, c) ascending, so an image's result does not depend on
     the others in the batch nor on the number of threads. Computed as a product whose im2col matrix
-    is gathered block by block and never stored.
+    is gathered block by block and never stored, or, of few channels, from the rows of the images;
+    `get_conv2d_algorithms` tells which.
 
     Parameters
     ----------

@@ -39,7 +39,7 @@ def get_conv2d_algorithms(x_shape, w_shape, *, dtype=np_float32, stride=1, paddi
     -------
     dict
         "forward", "backward_input" and "backward_weight", each the name of an algorithm: "im2col"
-        (a product with image patches).
+        (a product with image patches) or "direct" (few channels: from rows of the images).
 
     Raises
     ------

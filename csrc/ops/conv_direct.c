@@ -14,11 +14,6 @@ enum { MAX_WORKSPACE = 4 << 20, FILTERS_IN_L2 = 512 << 10, FILTERS_IN_L1 = 32 <<
  * of the image where a pass writes one. */
 enum { MAX_CHANNELS = 32, MAX_FILTERS_OF_WEIGHT = 32 };
 
-static inline int64_t round_up(int64_t n, int64_t multiple)
-{
-    return ceil_div(n, multiple) * multiple;
-}
-
 static int64_t filter_bytes(const fnn_conv2d_shape *s)
 {
     return saturating_mul(s->O, s->KH * s->KW * s->C * (int64_t)sizeof(real));
@@ -30,10 +25,10 @@ static bool is_small(const fnn_conv2d_shape *s)
            filter_bytes(s) <= FILTERS_IN_L2;
 }
 
-/* ---- forward ---------------------------------------------------------------------------------- */
+/* ---- forward --------------------------------------------------------------------------------- */
 
-/* Whether pixels fill the lanes better than channels do. Rows of a stride are laid out for what taps
- * see of them, which costs as much as it gains. */
+/* Whether pixels fill the lanes better than channels do. To lay rows out by the columns that a
+ * stride sees costs as much as it gains. */
 static bool forward_by_pixels(const fnn_conv2d_shape *s)
 {
     if (s->O > PIXEL_CHANNELS) return false;
@@ -63,7 +58,7 @@ static void forward_run(const void *args, const fnn_team *team)
     else channels_forward_run(args, team);
 }
 
-/* ---- the gradient of the input ---------------------------------------------------------------- */
+/* ---- the gradient of the input --------------------------------------------------------------- */
 
 /* Multiply-adds of a row of dx or of dy, idle lanes and products with padding included; a product
  * costs 1.4 times as much where it is scattered. */
@@ -91,7 +86,7 @@ static bool takes_backward_input(const fnn_conv2d_shape *s)
 {
     if (!is_small(s)) return false;
     if (by_scatter(s)) return scatter_workspace(s) <= MAX_WORKSPACE;
-    return (s->C <= PIXEL_CHANNELS || s->C == 2 * PIXEL_CHANNELS) &&
+    return (s->C <= PIXEL_CHANNELS || (s->C == 2 * PIXEL_CHANNELS && s->KW > 1)) &&
            filter_bytes(s) <= 4 * FILTERS_IN_L1 &&
            pixels_workspace(s, FNN_CONV_BACKWARD_INPUT) <= MAX_WORKSPACE;
 }
@@ -110,7 +105,7 @@ static void backward_input_run(const void *args, const fnn_team *team)
     else pixels_backward_input_run(args, team);
 }
 
-/* ---- the gradient of the filters -------------------------------------------------------------- */
+/* ---- the gradient of the filters ------------------------------------------------------------- */
 
 /* What im2col loses is gathering, the more the fewer channels share it; what it gains are tiles of
  * 6 filters x 2 vectors of taps, which 1 or 2 vectors of filters equal. */

@@ -7,6 +7,11 @@
 /* Taps per axis that these ways take, so that what they list per row of taps lies on the stack. */
 enum { MAX_KERNEL = 16 };
 
+static inline int64_t round_up(int64_t n, int64_t multiple)
+{
+    return ceil_div(n, multiple) * multiple;
+}
+
 /* ---- rows of an image ------------------------------------------------------------------------
  *
  * A convolution goes down an image, and of the rows that it reads, laid out as its loops like them,
@@ -46,8 +51,7 @@ static inline x_rows plan_x_rows(const fnn_conv2d_shape *s, int64_t rows)
 /* Elements of a ring: slots, and a row of zeros. */
 static inline int64_t x_rows_size(const x_rows *x)
 {
-    const int64_t lines = ceil_div(saturating_mul(x->slots + 1, x->size), FNN_ALIGN);
-    return saturating_mul(lines, FNN_ALIGN);
+    return round_up(min_i64(saturating_mul(x->slots + 1, x->size), INT32_MAX), FNN_ALIGN);
 }
 
 static inline row_ring start_x_rows(const fnn_conv2d_shape *s, const x_rows *x, real *space)
@@ -78,7 +82,7 @@ static inline void find_x_rows(const fnn_conv2d_shape *s, const x_rows *x, const
     ring->next = max_i64(ring->next, end);
 }
 
-/* ---- a row of one channel after another ------------------------------------------------------- */
+/* ---- a row of one channel after another ------------------------------------------------------ */
 
 /* planes[c * ld + i] = pixels[i * stride + c], i < n, c < C */
 #define split_channels VARIANT(split_channels)
@@ -91,7 +95,7 @@ void split_channels(const real *restrict pixels, int64_t stride, int64_t n, int6
 void join_channels(const real *restrict planes, int64_t ld, int64_t n, int64_t C,
                    real *restrict pixels);
 
-/* ---- tiles of pixels in lanes ----------------------------------------------------------------- */
+/* ---- tiles of pixels in lanes ---------------------------------------------------------------- */
 
 /* Most channels of a tile. */
 enum { PIXEL_CHANNELS = 6 };
@@ -114,7 +118,7 @@ typedef struct pixel_tiles {
 #define run_pixel_tiles VARIANT(run_pixel_tiles)
 void run_pixel_tiles(int channels, int groups, int64_t vecs, const pixel_tiles *t);
 
-/* ---- the ways --------------------------------------------------------------------------------- */
+/* ---- the ways -------------------------------------------------------------------------------- */
 
 /* Pixels in lanes, for few channels of the result. */
 #define pixels_forward_plan VARIANT(pixels_forward_plan)

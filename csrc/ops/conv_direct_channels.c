@@ -9,7 +9,7 @@
 /* Multiply-adds that pay for one more member. */
 static const int64_t WORK_PER_MEMBER = 200000;
 
-/* ---- the tile --------------------------------------------------------------------------------- */
+/* ---- the tile -------------------------------------------------------------------------------- */
 
 typedef struct channel_tiles {
     int64_t rows; /* of taps */
@@ -71,6 +71,19 @@ static __attribute__((noinline)) void full_channel_tiles(const channel_tiles *t)
 }
 
 /* The switch makes `pixels` and `vecs` constants. */
+#define CASE(n)                                                                                    \
+    case n:                                                                                        \
+        if (vecs == 1) row_of_channels(n, 1, t);                                                   \
+        else row_of_channels(n, TILE_VECS, t);                                                     \
+        break;
+#if REGISTERS == 32
+#define EACH_PIXELS                                                                                \
+    CASE(1)                                                                                        \
+    CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)
+#else
+#define EACH_PIXELS CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
+#endif
+
 static void run_channel_tiles(int64_t pixels, int vecs, const channel_tiles *t)
 {
     if (pixels == TILE_ROWS && vecs == TILE_VECS) {
@@ -78,23 +91,11 @@ static void run_channel_tiles(int64_t pixels, int vecs, const channel_tiles *t)
         return;
     }
     switch (pixels) {
-#define CASE(n)                                                                                    \
-    case n:                                                                                        \
-        if (vecs == 1) row_of_channels(n, 1, t);                                                   \
-        else row_of_channels(n, TILE_VECS, t);                                                     \
-        break;
-        CASE(1)
-        CASE(2)
-        CASE(3)
-        CASE(4) CASE(5) CASE(6)
-#if REGISTERS == 32
-            CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)
-#endif
-#undef CASE
+        EACH_PIXELS
     }
 }
 
-/* ---- the pass --------------------------------------------------------------------------------- */
+/* ---- the pass -------------------------------------------------------------------------------- */
 
 /* A member's workspace, in elements: rows of x, weights in panels, the bias up to whole vectors. */
 typedef struct layout {
@@ -104,12 +105,11 @@ typedef struct layout {
 
 static layout lay_out(const fnn_conv2d_shape *s)
 {
-    const int64_t K = s->KH * s->KW * s->C, columns = ceil_div(s->O, TILE_COLS) * TILE_COLS;
+    const int64_t K = s->KH * s->KW * s->C, columns = round_up(s->O, TILE_COLS);
     layout l = {.x = plan_x_rows(s, 1)};
     l.weights = x_rows_size(&l.x);
     l.bias = l.weights + K * columns;
-    const int64_t size = saturating_mul(ceil_div(l.bias + columns, FNN_ALIGN), FNN_ALIGN);
-    l.size = size;
+    l.size = round_up(l.bias + columns, FNN_ALIGN);
     return l;
 }
 

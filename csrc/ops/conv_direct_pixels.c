@@ -25,11 +25,6 @@ typedef struct correlation {
     bool even;         /* every row of out sees as many rows */
 } correlation;
 
-static inline int64_t round_up(int64_t n, int64_t multiple)
-{
-    return ceil_div(n, multiple) * multiple;
-}
-
 static correlation describe(const fnn_conv2d_shape *s, fnn_conv_pass pass)
 {
     correlation c = {.s = s, .backward = pass == FNN_CONV_BACKWARD_INPUT};
@@ -64,7 +59,7 @@ static correlation describe(const fnn_conv2d_shape *s, fnn_conv_pass pass)
     return c;
 }
 
-/* ---- what a tap sees -------------------------------------------------------------------------- */
+/* ---- what a tap sees ------------------------------------------------------------------------- */
 
 /* The row of `in` that row i of out sees through row kh of the filter, which may lie in the
  * padding; false where that falls between two rows. */
@@ -98,7 +93,7 @@ static inline bool column_seen(const correlation *c, int64_t p, int64_t kw, int6
     return true;
 }
 
-/* ---- workspace of a member -------------------------------------------------------------------- */
+/* ---- workspace of a member ------------------------------------------------------------------- */
 
 /* Bytes from its begin. */
 typedef struct layout {
@@ -168,7 +163,7 @@ static workspace find_workspace(const layout *l, char *memory)
                        .tiles = (range *)(memory + l->tiles)};
 }
 
-/* ---- weights ---------------------------------------------------------------------------------- */
+/* ---- weights --------------------------------------------------------------------------------- */
 
 /* Row kh of the filters through column kw, all channels of `in`, those channels of out. Returns
  * where the next tap goes. */
@@ -211,7 +206,7 @@ static void lay_out_taps(const correlation *c, const real *w, const workspace *s
     }
 }
 
-/* ---- rows ------------------------------------------------------------------------------------- */
+/* ---- rows ------------------------------------------------------------------------------------ */
 
 /* A row of an image of `in`: the columns that taps may see, between zeros which are there. */
 static void lay_out_row(const correlation *c, const real *line, real *to)
@@ -283,7 +278,7 @@ static void join_row(const correlation *c, const real *sums, real *out)
     for (int64_t i = 0; i < rest * c->M; i++) out[n * C + i] = sums[i * c->sum_plane + n];
 }
 
-/* ---- the pass --------------------------------------------------------------------------------- */
+/* ---- the pass -------------------------------------------------------------------------------- */
 
 typedef struct operands {
     const real *in, *w, *bias;

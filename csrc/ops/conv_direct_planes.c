@@ -9,7 +9,7 @@ void split_channels(const real *restrict pixels, int64_t stride, int64_t n, int6
         memcpy(planes, pixels, (size_t)n * sizeof(real));
         return;
     }
-    /* A quad of a pixel with fewer channels reaches into the next pixel, which the last one lacks. */
+    /* A quad of a pixel with fewer channels reaches into the next one, which the last one lacks. */
     const int64_t whole = C >= QUAD ? n : max_i64(0, n - QUAD);
     int64_t i = 0;
     for (; i + LANES <= whole; i += LANES)
@@ -53,7 +53,7 @@ void join_channels(const real *restrict planes, int64_t ld, int64_t n, int64_t C
         for (int64_t c = 0; c < C; c++) pixels[i * C + c] = planes[c * ld + i];
 }
 
-/* ---- the tile --------------------------------------------------------------------------------- */
+/* ---- the tile -------------------------------------------------------------------------------- */
 
 /* One tap for a vector or more of two rows: the weights are held. */
 static inline __attribute__((always_inline)) void add_two_rows(const int channels, const int vecs,

@@ -1,15 +1,15 @@
 /* The gradient of the input, where a row of taps is a run of memory that fills vectors: each pixel
  * of dy, its filters one after another, is added to the pixels of dx that it saw, (kw, c) in lanes
- * and rows of taps side by side. Pixels come in ascending order, so a sum is the same chain as where
- * dx gathers what it needs of dy; but no product is one with padding, which is half of them where
- * images are small, and none is for a stride's sake. */
+ * and rows of taps side by side. Pixels come in ascending order, so a sum is the same chain as
+ * where dx gathers what it needs of dy; but no product is one with padding, which is half of them
+ * where images are small, and none is for a stride's sake. */
 #include "ops/conv_direct.h"
 #include "ops/tile.h"
 
 /* Multiply-adds that pay for one more member. */
 static const int64_t WORK_PER_MEMBER = 200000;
 
-/* ---- the tile --------------------------------------------------------------------------------- */
+/* ---- the tile -------------------------------------------------------------------------------- */
 
 /* Of 2 to 4 vectors, and of as many rows as leave registers for a weight and a broadcast. */
 enum {
@@ -88,7 +88,7 @@ static void run_scatter_tile(const scatter_tile *t, const real *dy, int64_t at)
     }
 }
 
-/* ---- what is computed, and where -------------------------------------------------------------- */
+/* ---- what is computed, and where ------------------------------------------------------------- */
 
 typedef struct scattering {
     const fnn_conv2d_backward_input_args *args;
@@ -106,10 +106,10 @@ static scattering describe(const fnn_conv2d_backward_input_args *args)
     const int64_t reached = (s->OW - 1) * s->stride_w * s->C + c.vecs * LANES;
     c.row = max_i64(reached, (s->pad_left + s->W) * s->C);
     for (c.slots = 1; c.slots < (s->KH - 1) * s->dilation_h + 1;) c.slots *= 2;
-    c.weights = saturating_mul(ceil_div(saturating_mul(c.slots, c.row), FNN_ALIGN), FNN_ALIGN);
+    /* No larger than tells that it is too large. */
+    c.weights = round_up(min_i64(saturating_mul(c.slots, c.row), INT32_MAX), FNN_ALIGN);
     const int64_t weights = saturating_mul(s->O, s->KH * c.vecs * LANES);
-    c.size = min_i64(c.weights, INT32_MAX) +
-             saturating_mul(ceil_div(min_i64(weights, INT32_MAX), FNN_ALIGN), FNN_ALIGN);
+    c.size = c.weights + round_up(min_i64(weights, INT32_MAX), FNN_ALIGN);
     return c;
 }
 
@@ -128,7 +128,7 @@ static void lay_out_weights(const scattering *c, real *to)
         memcpy(to + i * c->vecs * LANES, w + i * c->Q, (size_t)c->Q * sizeof(real));
 }
 
-/* ---- rows of dx ------------------------------------------------------------------------------- */
+/* ---- rows of dx ------------------------------------------------------------------------------ */
 
 /* Rows [done, begun) are in their slots, and lack some of their sum. */
 typedef struct dx_rows {
@@ -158,7 +158,7 @@ static void finish_rows(const scattering *c, dx_rows *rows, int64_t end, real *i
     }
 }
 
-/* ---- the pass --------------------------------------------------------------------------------- */
+/* ---- the pass -------------------------------------------------------------------------------- */
 
 /* The tiles of rows of taps [kh.begin, kh.end), the first of which sees row h of dx. */
 static int64_t list_tiles(const scattering *c, const dx_rows *rows, range kh, int64_t h,

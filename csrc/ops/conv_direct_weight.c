@@ -1,6 +1,7 @@
-/* The gradient of the filters, where a row of taps is a run of memory: a tile of it, taps x filters,
- * stays in registers while the pixels of a few rows go by. No patch is copied: a tap of one pixel is
- * one broadcast from x, or from a row of x with its padding, and the filters are a row of dy.
+/* The gradient of the filters, where a row of taps is a run of memory: a tile of it, taps x
+ * filters, stays in registers while the pixels of a few rows go by. No patch is copied: a tap of
+ * one pixel is one broadcast from x, or from a row of x with its padding, and the filters are a row
+ * of dy.
  *
  * As in conv_im2col.c the pixels are cut in chunks by the shape alone, here at the ends of rows. */
 #include "ops/conv_direct.h"
@@ -15,12 +16,7 @@ enum { BLOCK_BYTES = 8192, BLOCK_ROWS = 16 };
 /* Multiply-adds that pay for one more member. */
 static const int64_t WORK_PER_MEMBER = 400000;
 
-static inline int64_t round_up(int64_t n, int64_t multiple)
-{
-    return ceil_div(n, multiple) * multiple;
-}
-
-/* ---- the tile --------------------------------------------------------------------------------- */
+/* ---- the tile -------------------------------------------------------------------------------- */
 
 typedef struct tap_tile {
     int64_t rows, cols; /* of pixels: a few rows, or part of one */
@@ -93,7 +89,7 @@ static void run_tap_tile(int rows, int64_t taps, int vecs, const tap_tile *t)
     }
 }
 
-/* ---- what is computed, and where -------------------------------------------------------------- */
+/* ---- what is computed, and where ------------------------------------------------------------- */
 
 typedef struct gradient {
     const fnn_conv2d_backward_weight_args *args;
@@ -130,7 +126,7 @@ int64_t weight_workspace(const fnn_conv2d_shape *s)
     return saturating_mul(x_rows_size(&g.x), sizeof(real));
 }
 
-/* ---- a chunk ---------------------------------------------------------------------------------- */
+/* ---- a chunk --------------------------------------------------------------------------------- */
 
 /* A few lines at a time, while a tile is computed. */
 static inline void fetch(const char **from, const char *end)
@@ -209,7 +205,7 @@ static void add_chunk(const gradient *g, range rows, real *space, real *sums)
     }
 }
 
-/* ---- the pass --------------------------------------------------------------------------------- */
+/* ---- the pass -------------------------------------------------------------------------------- */
 
 /* dw of the taps in that range: dw or 0, and one chunk after another. Chunks are `chunk` apart. */
 static void add_chunks(const gradient *g, range taps, const real *sums, bool accumulate)
