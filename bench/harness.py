@@ -72,6 +72,7 @@ def compare(
     nbytes: int = 0,
     footprint: int | None = None,
     group: str | None = None,
+    algorithm: str | None = None,
     rounds: int = ROUNDS,
 ) -> None:
     """Check every contestant's result, then time all of them; the figures go into extra_info.
@@ -100,14 +101,16 @@ def compare(
         Bytes of all arrays together, where some are both read and written. Default: nbytes.
     group : str, optional
         The report's summary takes the rows of a group together.
+    algorithm : str, optional
+        Which of several ways fastnn takes.
     rounds : int
         Of each contestant; fewer where a call takes so long that `ROUNDS` of them take seconds.
     """
     dtype = np.dtype(dtype).name
     info = benchmark.extra_info
     info |= {"op": op, "shape": shape, "dtype": dtype, "threads": threads, **machine()}
-    if group:
-        info["group"] = group
+    info |= {"group": group} if group else {}
+    info |= {"algorithm": algorithm} if algorithm else {}
     if not benchmark.enabled:
         check(benchmark.pedantic(ours))
         return

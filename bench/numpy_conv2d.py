@@ -1,11 +1,12 @@
 """Convolution in NumPy, as fast as it gets: x (N, H, W, C), w (O, KH, KW, C), y (N, OH, OW, O).
 
-Stride 1, the same padding on all sides. Like numpy_baseline.py, each function returns candidates.
+Both ways the same stride, on all sides the same padding. Like numpy_baseline.py, each function
+returns candidates.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -29,11 +30,21 @@ class Patches:
     """
 
     def __init__(
-        self, x: Array, kernel: tuple[int, int], padding: int, *, copy: str, images: int
+        self,
+        x: Array,
+        kernel: tuple[int, int],
+        padding: int,
+        stride: int = 1,
+        *,
+        copy: str,
+        images: int,
     ) -> None:
         n, h, w, c = x.shape
         self.x, self.kernel, self.padding, self.copy = x, kernel, padding, copy
-        self.size = (h + 2 * padding - kernel[0] + 1, w + 2 * padding - kernel[1] + 1)
+        self.stride = stride
+        self.size = tuple(
+            (size + 2 * padding - k) // stride + 1 for size, k in zip((h, w), kernel, strict=True)
+        )
         self.pixels = self.size[0] * self.size[1]
         self.blocks = [slice(i, i + images) for i in range(0, n, images)]
         self._padded = np.zeros((images, h + 2 * padding, w + 2 * padding, c), x.dtype)
@@ -49,21 +60,31 @@ class Patches:
 
     def taps(self, padded: Array) -> Iterator[tuple[int, int, Array]]:
         """Yield (kh, kw, what this tap of the kernel sees)."""
-        oh, ow = self.size
         for kh in range(self.kernel[0]):
             for kw in range(self.kernel[1]):
-                yield kh, kw, padded[:, kh : kh + oh, kw : kw + ow]
+                yield kh, kw, _seen(padded, kh, kw, self.size, self.stride)
 
     def cols(self, block: slice) -> Array:
         """Return the patches of the block as rows."""
         padded = self.padded(block)
         if self.copy == "windows":
-            windows = sliding_window_view(padded, self.kernel, axis=(1, 2))
+            windows = _windows(padded, self.kernel, self.stride)
             np.copyto(self._cols, windows.transpose(0, 1, 2, 4, 5, 3))
         else:
             for kh, kw, seen in self.taps(padded):
                 self._cols[:, :, :, kh, kw] = seen
         return self._cols.reshape(-1, self.kernel[0] * self.kernel[1] * self._cols.shape[-1])
+
+
+def _seen(padded: Array, kh: int, kw: int, size: Sequence[int], stride: int) -> Array:
+    """Return what one tap of the kernel sees."""
+    oh, ow = size
+    rows = slice(kh, kh + (oh - 1) * stride + 1, stride)
+    return padded[:, rows, kw : kw + (ow - 1) * stride + 1 : stride]
+
+
+def _windows(padded: Array, kernel: tuple[int, int], stride: int) -> Array:
+    return sliding_window_view(padded, kernel, axis=(1, 2))[:, ::stride, ::stride]
 
 
 def _images_per_block(n: int, bytes_of_image: int) -> int:
@@ -72,27 +93,29 @@ def _images_per_block(n: int, bytes_of_image: int) -> int:
     return max(d for d in range(1, n + 1) if n % d == 0 and d <= most)
 
 
-def _patches(x: Array, kernel: tuple[int, int], padding: int) -> dict[str, Patches]:
+def _patches(x: Array, kernel: tuple[int, int], padding: int, stride: int) -> dict[str, Patches]:
     """Every way to make patches: how they are copied, and how many images at a time."""
     n = x.shape[0]
-    whole = Patches(x, kernel, padding, copy="taps", images=1)
+    whole = Patches(x, kernel, padding, stride, copy="taps", images=1)
     few = _images_per_block(n, whole.pixels * kernel[0] * kernel[1] * x.shape[3] * x.itemsize)
     return {
-        f"im2col by {copy}, {images} images": Patches(x, kernel, padding, copy=copy, images=images)
+        f"im2col by {copy}, {images} images": Patches(
+            x, kernel, padding, stride, copy=copy, images=images
+        )
         for images in sorted({few, n})
         for copy in ("windows", "taps")
     }
 
 
-def conv2d(x: Array, w: Array, b: Array | None, padding: int = 0) -> Contestants:
-    """y = conv2d(x, w, b) of stride 1."""
+def conv2d(x: Array, w: Array, b: Array | None, padding: int = 0, stride: int = 1) -> Contestants:
+    """y = conv2d(x, w, b)."""
     o, kernel = w.shape[0], w.shape[1:3]
     columns = w.reshape(o, -1).T
     candidates: Contestants = {}
-    for name, patches in _patches(x, kernel, padding).items():
+    for name, patches in _patches(x, kernel, padding, stride).items():
         y = np.empty((x.shape[0], *patches.size, o), x.dtype)
         candidates[name] = partial(_conv2d_by_patches, patches, columns, b, y)
-    whole = Patches(x, kernel, padding, copy="taps", images=x.shape[0])
+    whole = Patches(x, kernel, padding, stride, copy="taps", images=x.shape[0])
     y = np.empty((x.shape[0], *whole.size, o), x.dtype)
     candidates["product per tap"] = partial(_conv2d_by_taps, whole, w, b, y, np.empty_like(y))
     candidates["tensordot"] = partial(_conv2d_by_tensordot, whole, w, b)
@@ -113,19 +136,21 @@ def _conv2d_by_taps(patches: Patches, w: Array, b: Array | None, y: Array, part:
 
 
 def _conv2d_by_tensordot(patches: Patches, w: Array, b: Array | None) -> Array:
-    windows = sliding_window_view(patches.padded(slice(None)), patches.kernel, axis=(1, 2))
+    windows = _windows(patches.padded(slice(None)), patches.kernel, patches.stride)
     y = np.tensordot(windows, w, axes=((3, 4, 5), (3, 1, 2)))
     return y if b is None else np.add(y, b, out=y)
 
 
-def conv2d_backward_input(dy: Array, w: Array, x_shape: Any, padding: int = 0) -> Contestants:
+def conv2d_backward_input(
+    dy: Array, w: Array, x_shape: Any, padding: int = 0, stride: int = 1
+) -> Contestants:
     """dx of `conv2d`: scattered tap by tap, or a convolution of dy with the kernel turned."""
     n, _, _, o = dy.shape
     _, kh, kw, c = w.shape
     one = dy[0].size // o * kh * kw * c * dy.itemsize
     candidates: Contestants = {
         f"product and col2im, {images} images": partial(
-            _dx_by_scatter, dy, w, _frame(x_shape, padding, dy, n), padding, images
+            _dx_by_scatter, dy, w, _frame(x_shape, padding, dy, n), padding, stride, images
         )
         for images in sorted({_images_per_block(n, one), n})
     }
@@ -135,10 +160,11 @@ def conv2d_backward_input(dy: Array, w: Array, x_shape: Any, padding: int = 0) -
         w,
         _frame(x_shape, padding, dy, n),
         padding,
+        stride,
         np.empty((*dy.shape[:3], c), dy.dtype),
     )
     turned = np.empty((c, kh, kw, o), w.dtype)
-    if kh == kw and padding < kh:
+    if kh == kw and padding < kh and stride == 1:
         for name, run in conv2d(dy, turned, None, kh - 1 - padding).items():
             candidates[f"turned kernel, {name}"] = partial(_turn_and_run, w, turned, run)
     return candidates
@@ -154,7 +180,9 @@ def _crop(framed: Array, padding: int) -> Array:
     return framed if padding == 0 else framed[:, padding:-padding, padding:-padding]
 
 
-def _dx_by_scatter(dy: Array, w: Array, framed: Array, padding: int, images: int) -> Array:
+def _dx_by_scatter(
+    dy: Array, w: Array, framed: Array, padding: int, stride: int, images: int
+) -> Array:
     n, oh, ow, o = dy.shape
     _, kernel_h, kernel_w, c = w.shape
     framed[...] = 0
@@ -163,17 +191,20 @@ def _dx_by_scatter(dy: Array, w: Array, framed: Array, padding: int, images: int
         dcols = dcols.reshape(-1, oh, ow, kernel_h, kernel_w, c)
         for kh in range(kernel_h):
             for kw in range(kernel_w):
-                framed[i : i + images, kh : kh + oh, kw : kw + ow] += dcols[:, :, :, kh, kw]
+                seen = _seen(framed[i : i + images], kh, kw, (oh, ow), stride)
+                seen += dcols[:, :, :, kh, kw]
     return _crop(framed, padding)
 
 
-def _dx_by_taps(dy: Array, w: Array, framed: Array, padding: int, part: Array) -> Array:
-    oh, ow = dy.shape[1:3]
+def _dx_by_taps(
+    dy: Array, w: Array, framed: Array, padding: int, stride: int, part: Array
+) -> Array:
     framed[...] = 0
     for kh in range(w.shape[1]):
         for kw in range(w.shape[2]):
             np.matmul(dy.reshape(-1, dy.shape[3]), w[:, kh, kw], out=part.reshape(-1, w.shape[3]))
-            framed[:, kh : kh + oh, kw : kw + ow] += part
+            seen = _seen(framed, kh, kw, dy.shape[1:3], stride)
+            seen += part
     return _crop(framed, padding)
 
 
@@ -182,13 +213,15 @@ def _turn_and_run(w: Array, turned: Array, run: Callable[[], Array]) -> Array:
     return run()
 
 
-def conv2d_backward_weight(dy: Array, x: Array, w_shape: Any, padding: int = 0) -> Contestants:
+def conv2d_backward_weight(
+    dy: Array, x: Array, w_shape: Any, padding: int = 0, stride: int = 1
+) -> Contestants:
     """dw of `conv2d`: dy.T @ patches, summed over blocks of images, or one product per tap."""
     candidates: Contestants = {}
-    for name, patches in _patches(x, w_shape[1:3], padding).items():
+    for name, patches in _patches(x, w_shape[1:3], padding, stride).items():
         dw = np.empty(w_shape, x.dtype)
         candidates[name] = partial(_dw_by_patches, dy, patches, dw, np.empty_like(dw))
-    whole = Patches(x, w_shape[1:3], padding, copy="taps", images=x.shape[0])
+    whole = Patches(x, w_shape[1:3], padding, stride, copy="taps", images=x.shape[0])
     dw = np.empty(w_shape, x.dtype)
     candidates["product per tap"] = partial(_dw_by_taps, dy, whole, dw)
     return candidates

@@ -37,21 +37,23 @@ def check_all(candidates, want):
 
 
 @pytest.mark.parametrize("patches", [numpy_conv2d.PATCHES, 1])
+@pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("conv", CONVS, ids=str)
-def test_conv2d(monkeypatch, rng, conv, patches):
+def test_conv2d(monkeypatch, rng, conv, stride, patches):
     monkeypatch.setattr(numpy_conv2d, "PATCHES", patches)  # 1: one image at a time
     n, size, c, o, k, padding = conv
     x, w, b = integers(rng, n, size, size, c), integers(rng, o, k, k, c), integers(rng, o)
-    y = reference.conv2d(x, w, b, padding=padding)
+    options = {"padding": padding, "stride": stride}
+    y = reference.conv2d(x, w, b, **options)
     dy = integers(rng, *y.shape)
-    check_all(numpy_conv2d.conv2d(x, w, b, padding), y)
+    check_all(numpy_conv2d.conv2d(x, w, b, **options), y)
     check_all(
-        numpy_conv2d.conv2d_backward_input(dy, w, x.shape, padding),
-        reference.conv2d_backward_input(dy, w, x.shape, padding=padding),
+        numpy_conv2d.conv2d_backward_input(dy, w, x.shape, **options),
+        reference.conv2d_backward_input(dy, w, x.shape, **options),
     )
     check_all(
-        numpy_conv2d.conv2d_backward_weight(dy, x, w.shape, padding),
-        reference.conv2d_backward_weight(dy, x, w.shape, padding=padding),
+        numpy_conv2d.conv2d_backward_weight(dy, x, w.shape, **options),
+        reference.conv2d_backward_weight(dy, x, w.shape, **options),
     )
 
 

@@ -106,6 +106,7 @@ fnn_status fnn_bias_backward(fnn_dtype dtype, const fnn_bias_backward_args *args
 typedef enum fnn_conv_algorithm {
     FNN_CONV_AUTO,     /* by geometry, dtype and instruction set */
     FNN_CONV_IM2COL,   /* as a product with image patches */
+    FNN_CONV_DIRECT,   /* from rows of the images: few channels */
     FNN_CONV_WINOGRAD, /* 3x3 at stride 1 by fewer multiplications: not one chain per output */
     FNN_CONV_ALGORITHMS
 } fnn_conv_algorithm;

@@ -60,6 +60,7 @@ cdef extern from "fastnn.h" nogil:
     ctypedef enum fnn_conv_algorithm:
         FNN_CONV_AUTO
         FNN_CONV_IM2COL
+        FNN_CONV_DIRECT
 
     ctypedef enum fnn_conv_pass:
         FNN_CONV_FORWARD

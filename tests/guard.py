@@ -29,6 +29,10 @@ SIZES = [
     {"m": 5, "n": 49, "k": 300, "conv": CONVS[4]},
     {"m": 33, "n": 17, "k": 3, "conv": CONVS[15]},
     {"m": 50, "n": 97, "k": 19, "conv": CONVS[19]},
+    {"m": 2, "n": 3, "k": 4, "conv": Conv((2, 9, 29, 3), 3, (3, 3))},  # of few channels: direct
+    {"m": 3, "n": 2, "k": 5, "conv": Conv((1, 14, 14, 6), 16, (5, 5))},
+    {"m": 4, "n": 5, "k": 2, "conv": Conv((1, 8, 19, 3), 13, (3, 3), stride=2, padding=1)},
+    {"m": 5, "n": 4, "k": 3, "conv": Conv((1, 7, 21, 2), 6, (3, 3), stride=(1, 2), dilation=2)},
 ]
 
 

@@ -6,6 +6,7 @@
 static const conv_method *const methods[FNN_CONV_ALGORITHMS] = {
     [FNN_CONV_IM2COL] = im2col_methods,
     [FNN_CONV_WINOGRAD] = winograd_methods,
+    [FNN_CONV_DIRECT] = direct_methods,
 };
 
 static fnn_conv_algorithm choose(const fnn_conv2d_shape *s, fnn_conv_pass pass)

@@ -11,6 +11,8 @@ typedef struct conv_method {
     bool (*takes)(const fnn_conv2d_shape *s); /* whether it is the one to use */
 } conv_method;
 
+#define direct_methods VARIANT(direct_methods)
+extern const conv_method direct_methods[FNN_CONV_PASSES];
 #define im2col_methods VARIANT(im2col_methods)
 extern const conv_method im2col_methods[FNN_CONV_PASSES];
 
