@@ -95,7 +95,10 @@ def test_has_the_bits_of_im2col(rng, dtype, conv):
 
 @pytest.mark.parametrize("conv", CONVS, ids=str)
 def test_im2col_has_the_same_bits_everywhere(rng, dtype, conv):
-    """So what test_conv2d.py shows of whatever is chosen holds for im2col too."""
+    """So what test_conv2d.py shows of whatever is chosen, but Winograd, holds for im2col too."""
+    chosen = fastnn.get_conv2d_algorithms(conv.x, conv.w, dtype=dtype, **conv.options)
+    if "winograd" in chosen.values():
+        pytest.skip("Winograd's algorithm is chosen, whose outputs are no chains")
     x, w, b, dy = arrays(normal, rng, conv, dtype)
     got = by_im2col(fastnn.conv2d, x, w, b, **conv.options)
     assert_same_bits(got, fastnn.conv2d(x, w, b, **conv.options))
