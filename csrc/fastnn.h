@@ -104,8 +104,9 @@ fnn_status fnn_bias_backward(fnn_dtype dtype, const fnn_bias_backward_args *args
 
 /* How a convolution is computed. */
 typedef enum fnn_conv_algorithm {
-    FNN_CONV_AUTO,   /* by geometry, dtype and instruction set */
-    FNN_CONV_IM2COL, /* as a product with image patches */
+    FNN_CONV_AUTO,      /* by geometry, dtype and instruction set */
+    FNN_CONV_IM2COL,    /* as a product with image patches */
+    FNN_CONV_DEPTHWISE, /* of one filter per channel: over vectors of channels */
     FNN_CONV_ALGORITHMS
 } fnn_conv_algorithm;
 
@@ -141,12 +142,16 @@ typedef struct fnn_conv2d_forward_args {
 
 fnn_status fnn_conv2d_forward(fnn_dtype dtype, const fnn_conv2d_forward_args *args);
 
-/* dx[n,h,w,c] = sum over (oh, ow, o) ascending, one chain, of dy[n,oh,ow,o] * w[o,kh,kw,c] for the
- * outputs (oh, ow) that read pixel (h, w), through tap (kh, kw). */
+/* dx[n,h,w,c] = activation(bias[c] + sum over (oh, ow, o) ascending, one chain, of dy[n,oh,ow,o] *
+ * w[o,kh,kw,c]) for the outputs (oh, ow) that read pixel (h, w), through tap (kh, kw). bias and
+ * activation are for a transposed convolution, which is this; a gradient has neither. Where w is not
+ * finite, zeros in place of outputs that do not exist may show as NaN: those beside dy always, those
+ * between its rows and columns (stride above 1) in IM2COL alone. */
 typedef struct fnn_conv2d_backward_input_args {
     fnn_conv2d_shape shape;
-    const void *dy, *w;
+    const void *dy, *w, *bias; /* bias (C) or NULL */
     void *dx;
+    fnn_activation activation;
 } fnn_conv2d_backward_input_args;
 
 fnn_status fnn_conv2d_backward_input(fnn_dtype dtype, const fnn_conv2d_backward_input_args *args);

@@ -83,7 +83,8 @@ def conv2d(x, w, b=None, *, stride=1, padding=0, dilation=1, groups=1, activatio
     with ``h = oh * stride - pad_top + kh * dilation``, w likewise, and zeros outside the image. The
     sum is one fma chain from 0 over (kh, kw, c) ascending, so an image's result does not depend on
     the others in the batch nor on the number of threads. Computed as a product whose im2col matrix
-    is gathered block by block and never stored.
+    is gathered block by block and never stored; where every channel has one filter of its own,
+    groups = C = O, over vectors of channels.
 
     Parameters
     ----------
@@ -212,6 +213,8 @@ def conv2d_backward_input(dy, w, x_shape, *, stride=1, padding=0, dilation=1, gr
     cdef object computed = direct(&vdx, result, b"conv2d_backward_input")
     args.dy = vdy.data
     args.w = vw.data
+    args.bias = NULL
+    args.activation = FNN_IDENTITY
     args.dx = vdx.data
     dtype = vdy.dtype
     with nogil:

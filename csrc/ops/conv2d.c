@@ -5,6 +5,7 @@
 /* NULL where there is none. */
 static const conv_method *const methods[FNN_CONV_ALGORITHMS] = {
     [FNN_CONV_IM2COL] = im2col_methods,
+    [FNN_CONV_DEPTHWISE] = depthwise_methods,
 };
 
 static fnn_conv_algorithm choose(const fnn_conv2d_shape *s, fnn_conv_pass pass)

@@ -14,4 +14,7 @@ typedef struct conv_method {
 #define im2col_methods VARIANT(im2col_methods)
 extern const conv_method im2col_methods[FNN_CONV_PASSES];
 
+#define depthwise_methods VARIANT(depthwise_methods)
+extern const conv_method depthwise_methods[FNN_CONV_PASSES];
+
 #endif
