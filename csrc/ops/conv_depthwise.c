@@ -91,9 +91,41 @@ static void find_axes(const pass *p, axes *a)
         a->columns[i] = backward_axis(i, p->W, s->KW, s->stride_w, s->pad_left, s->dilation_w);
 }
 
-/* Row h of an image, one line of channels of it; image, filters, bias and out are at its first. */
-static void compute_row(const pass *p, const axes *a, band *b, const real *image, int64_t h,
-                        int64_t channels, const real *filters, const real *bias, real *out)
+/* What all rows of a group of channels have in common. */
+typedef struct group {
+    const real *image, *filters, *bias; /* of its first channel */
+    int64_t channels;
+} group;
+
+/* Outputs of one row, one line of channels of a group. */
+static void compute_line(const pass *p, const axes *a, const axis *rows, const band *b,
+                         const group *g, int64_t line, const real *const *found, real *out)
+{
+    const fnn_conv2d_shape *s = p->shape;
+    const real *filters = g->filters + line * s->KH * s->KW * LINE;
+    for (int64_t i = 0; i < a->column_phases; i++) {
+        const axis *columns = &a->columns[i];
+        const strip t = {.rows = found,
+                         .row_count = columns->taps > 0 ? rows->taps : 0,
+                         .offset = (columns->origin - b->first) * LINE + line * plane_size(b),
+                         .taps = columns->taps,
+                         .step = columns->step * LINE,
+                         .spacing = columns->spacing * LINE,
+                         .w = filters + (rows->first_tap * s->KW + columns->first_tap) * LINE,
+                         .w_row = rows->tap_step * s->KW * LINE,
+                         .w_tap = columns->tap_step * LINE,
+                         .y = out + columns->first_out * s->C + line * LINE,
+                         .outs = columns->outs,
+                         .y_out = columns->out_step * s->C,
+                         .channels = min_i64(LINE, g->channels - line * LINE),
+                         .bias = g->bias ? g->bias + line * LINE : NULL,
+                         .relu = p->activation == FNN_RELU};
+        depthwise_strip(&t);
+    }
+}
+
+/* Row h of the outputs of an image, one group of channels. */
+static void compute_row(const pass *p, const axes *a, band *b, const group *g, int64_t h, real *out)
 {
     const fnn_conv2d_shape *s = p->shape;
     const axis *rows = &a->rows[h % a->row_phases];
@@ -103,71 +135,61 @@ static void compute_row(const pass *p, const axes *a, band *b, const real *image
         const int64_t reach = (s->KH - 1) * s->dilation_h;
         const int64_t oldest =
             p->backward ? ceil_div(max_i64(0, h + s->pad_top - reach), s->stride_h) : top;
-        band_rows(b, image, p->IH, p->IW, s->C, channels, oldest, top, rows->spacing, rows->taps,
-                  found);
+        band_rows(b, g->image, p->IH, p->IW, s->C, g->channels, oldest, top, rows->spacing,
+                  rows->taps, found);
     }
-    for (int64_t i = 0; i < a->column_phases; i++) {
-        const axis *columns = &a->columns[i];
-        const strip t = {.rows = found,
-                         .row_count = columns->taps > 0 ? rows->taps : 0,
-                         .offset = (columns->origin - b->first) * LINE,
-                         .taps = columns->taps,
-                         .step = columns->step * LINE,
-                         .spacing = columns->spacing * LINE,
-                         .w = filters + (rows->first_tap * s->KW + columns->first_tap) * LINE,
-                         .w_row = rows->tap_step * s->KW * LINE,
-                         .w_tap = columns->tap_step * LINE,
-                         .y = out + columns->first_out * s->C,
-                         .outs = columns->outs,
-                         .y_out = columns->out_step * s->C,
-                         .channels = channels,
-                         .bias = bias,
-                         .relu = p->activation == FNN_RELU};
-        depthwise_strip(&t);
-    }
+    for (int64_t line = 0; line * LINE < g->channels; line++)
+        compute_line(p, a, rows, b, g, line, found, out);
     if (p->activation > FNN_RELU)
         for (int64_t w = 0; w < p->W; w++)
-            activate(p->activation, out + w * s->C, out + w * s->C, channels);
+            activate(p->activation, out + w * s->C, out + w * s->C, g->channels);
 }
 
 /* Multiply-adds per member. */
 static const int64_t WORK_PER_MEMBER = 100000;
 
+static int64_t group_count(const pass *p)
+{
+    return ceil_div(line_count(p->shape), p->band.planes);
+}
+
 static int64_t row_count(const pass *p)
 {
-    return saturating_mul(saturating_mul(p->shape->N, ceil_div(p->shape->C, LINE)), p->H);
+    return saturating_mul(saturating_mul(p->shape->N, group_count(p)), p->H);
 }
 
 static fnn_plan plan(const pass *p, int max_members)
 {
     const int members = members_for(depthwise_work(p->shape), WORK_PER_MEMBER,
                                     (int)min_i64(max_members, row_count(p)));
-    const int64_t size = filters_size(p->shape) + members * band_size(&p->band);
-    return (fnn_plan){members, (size_t)size * sizeof(real)};
+    const int64_t band = p->band.planes * plane_size(&p->band);
+    return (fnn_plan){members, (size_t)(filters_size(p->shape) + members * band) * sizeof(real)};
 }
 
-/* Members share rows of outputs, those of an image one line of channels after another. */
+/* Members share rows of outputs, those of an image one group of channels after another. */
 static void run(const pass *p, const real *w, const fnn_team *team)
 {
     const fnn_conv2d_shape *s = p->shape;
-    const int64_t lines = ceil_div(s->C, LINE), taps = s->KH * s->KW;
+    const int64_t taps = s->KH * s->KW, groups = group_count(p);
     real *filters = team->workspace, *mine = filters + filters_size(s);
-    mine += team->rank * band_size(&p->band);
-    lay_out_filters(s, w, split(lines, 1, team->rank, team->size), p->backward, filters);
+    mine += team->rank * p->band.planes * plane_size(&p->band);
+    lay_out_filters(s, w, split(line_count(s), 1, team->rank, team->size), p->backward, filters);
     fnn_team_barrier(team);
     axes a;
     find_axes(p, &a);
     range rows = split(row_count(p), 1, team->rank, team->size);
-    while (rows.begin < rows.end) { /* an image, one line of channels, or what is mine of it */
-        const int64_t line = rows.begin / p->H % lines, n = rows.begin / p->H / lines;
-        const int64_t first = rows.begin % p->H, c = line * LINE;
+    while (rows.begin < rows.end) { /* one group of channels of an image, or what is mine of it */
+        const int64_t n = rows.begin / p->H / groups, first = rows.begin % p->H;
+        const int64_t line = rows.begin / p->H % groups * p->band.planes, c = line * LINE;
         const int64_t last = min_i64(p->H, first + rows.end - rows.begin);
+        const group g = {.image = p->in + n * p->IH * p->IW * s->C + c,
+                         .filters = filters + line * taps * LINE,
+                         .bias = p->bias ? p->bias + c : NULL,
+                         .channels = min_i64(p->band.planes * LINE, s->C - c)};
         band b = p->band;
         band_begin(&b, mine);
         for (int64_t h = first; h < last; h++)
-            compute_row(p, &a, &b, p->in + n * p->IH * p->IW * s->C + c, h, line_channels(s, line),
-                        filters + line * taps * LINE, p->bias ? p->bias + c : NULL,
-                        p->out + (n * p->H + h) * p->W * s->C + c);
+            compute_row(p, &a, &b, &g, h, p->out + (n * p->H + h) * p->W * s->C + c);
         rows.begin += last - first;
     }
 }
@@ -180,6 +202,10 @@ static int64_t round_up(int64_t n, int64_t multiple)
 static pass forward_pass(const fnn_conv2d_forward_args *f)
 {
     const fnn_conv2d_shape *s = &f->shape;
+    band b = {.first = -s->pad_left,
+              .width = (round_up(s->OW, TILE) - 1) * s->stride_w + (s->KW - 1) * s->dilation_w + 1,
+              .count = (s->KH - 1) * s->dilation_h + 1};
+    b.planes = planes_in_cache(&b, line_count(s));
     return (pass){.shape = s,
                   .in = f->x,
                   .bias = f->bias,
@@ -189,10 +215,7 @@ static pass forward_pass(const fnn_conv2d_forward_args *f)
                   .IH = s->H,
                   .IW = s->W,
                   .activation = f->activation,
-                  .band = {.first = -s->pad_left,
-                           .width = (round_up(s->OW, TILE) - 1) * s->stride_w +
-                                    (s->KW - 1) * s->dilation_w + 1,
-                           .count = (s->KH - 1) * s->dilation_h + 1}};
+                  .band = b};
 }
 
 static fnn_plan forward_plan(const void *args, int max_members)
@@ -217,6 +240,10 @@ static pass input_pass(const fnn_conv2d_backward_input_args *i)
                                                : -ceil_div(reach - s->pad_left, s->stride_w);
     const int64_t last = (s->stride_w - 1 + s->pad_left) / s->stride_w +
                          round_up(ceil_div(s->W, s->stride_w), TILE) - 1;
+    band b = {.first = first,
+              .width = last - first + 1,
+              .count = (s->KH - 1) * s->dilation_h / s->stride_h + 1};
+    b.planes = planes_in_cache(&b, line_count(s));
     return (pass){.shape = s,
                   .backward = true,
                   .in = i->dy,
@@ -227,9 +254,7 @@ static pass input_pass(const fnn_conv2d_backward_input_args *i)
                   .IH = s->OH,
                   .IW = s->OW,
                   .activation = i->activation,
-                  .band = {.first = first,
-                           .width = last - first + 1,
-                           .count = (s->KH - 1) * s->dilation_h / s->stride_h + 1}};
+                  .band = b};
 }
 
 static fnn_plan backward_input_plan(const void *args, int max_members)

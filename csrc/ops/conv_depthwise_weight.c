@@ -20,16 +20,23 @@ static int64_t chunk_count(const fnn_conv2d_shape *s)
 
 static band make_band(const fnn_conv2d_shape *s)
 {
-    return (band){.first = -s->pad_left,
-                  .width = (s->OW - 1) * s->stride_w + (s->KW - 1) * s->dilation_w + 1,
-                  .count = (s->KH - 1) * s->dilation_h + 1};
+    band b = {.first = -s->pad_left,
+              .width = (s->OW - 1) * s->stride_w + (s->KW - 1) * s->dilation_w + 1,
+              .count = (s->KH - 1) * s->dilation_h + 1};
+    b.planes = planes_in_cache(&b, line_count(s));
+    return b;
 }
 
-/* The band, and a row of dy. */
+/* The band, and a row of dy in as many planes. */
 static int64_t member_size(const fnn_conv2d_shape *s)
 {
     const band b = make_band(s);
-    return band_size(&b) + s->OW * LINE;
+    return b.planes * (plane_size(&b) + s->OW * LINE);
+}
+
+static int64_t group_count(const fnn_conv2d_shape *s)
+{
+    return ceil_div(line_count(s), make_band(s).planes);
 }
 
 /* Filters in the workspace: of each chunk, and their sum. */
@@ -42,7 +49,7 @@ static int64_t partials_size(const fnn_conv2d_shape *s)
 fnn_plan depthwise_weight_plan(const void *args, int max_members)
 {
     const fnn_conv2d_shape *s = &((const fnn_conv2d_backward_weight_args *)args)->shape;
-    const int64_t items = chunk_count(s) * ceil_div(s->C, LINE);
+    const int64_t items = chunk_count(s) * group_count(s);
     const int members =
         members_for(depthwise_work(s), WORK_PER_MEMBER, (int)min_i64(max_members, items));
     const int64_t size = partials_size(s) + members * member_size(s);
@@ -201,32 +208,35 @@ static void add_outputs(const fnn_conv2d_shape *s, seen *t)
 
 /* ---- chunks ---------------------------------------------------------------------------------- */
 
-/* Adds rows [begin, end) of the batch's outputs, one line of channels. */
-static void add_chunk(const fnn_conv2d_backward_weight_args *a, range rows, int64_t line,
-                      real *memory, real *sums)
+/* Adds rows [begin, end) of the batch's outputs, for one group of channels, from c on. */
+static void add_chunk(const fnn_conv2d_backward_weight_args *a, range rows, int64_t c, real *memory,
+                      real *sums)
 {
     const fnn_conv2d_shape *s = &a->shape;
-    const int64_t C = s->C, channels = line_channels(s, line);
-    const real *found[MAX_ROWS];
     band b = make_band(s);
-    real *dy = memory + band_size(&b);
-    seen t = {.dy = dy,
-              .outs = s->OW,
-              .rows = found,
-              .step = s->stride_w * LINE,
-              .spacing = s->dilation_w * LINE,
-              .sums = sums,
-              .sums_row = s->KW * LINE,
-              .channels = channels};
+    const int64_t C = s->C, channels = min_i64(b.planes * LINE, C - c);
+    const real *found[MAX_ROWS];
+    real *dy = memory + b.planes * plane_size(&b);
     for (int64_t at = rows.begin; at < rows.end; at++) {
         const int64_t oh = at % s->OH, n = at / s->OH;
         const int64_t top = oh * s->stride_h - s->pad_top;
         if (oh == 0 || at == rows.begin) band_begin(&b, memory);
-        band_rows(&b, (const real *)a->x + n * s->H * s->W * C + line * LINE, s->H, s->W, C,
-                  channels, top, top, s->dilation_h, s->KH, found);
-        copy_pixels((const real *)a->dy + at * s->OW * C + line * LINE, s->OW, C, channels, 0,
-                    s->OW, dy);
-        add_outputs(s, &t);
+        band_rows(&b, (const real *)a->x + n * s->H * s->W * C + c, s->H, s->W, C, channels, top,
+                  top, s->dilation_h, s->KH, found);
+        copy_pixels((const real *)a->dy + at * s->OW * C + c, s->OW, C, channels, 0, s->OW,
+                    s->OW * LINE, dy);
+        for (int64_t line = 0; line * LINE < channels; line++) {
+            seen t = {.dy = dy + line * s->OW * LINE,
+                      .outs = s->OW,
+                      .rows = found,
+                      .offset = line * plane_size(&b),
+                      .step = s->stride_w * LINE,
+                      .spacing = s->dilation_w * LINE,
+                      .sums = sums + line * s->KH * s->KW * LINE,
+                      .sums_row = s->KW * LINE,
+                      .channels = min_i64(LINE, channels - line * LINE)};
+            add_outputs(s, &t);
+        }
     }
 }
 
@@ -235,18 +245,21 @@ void depthwise_weight_run(const void *args, const fnn_team *team)
     const fnn_conv2d_backward_weight_args *a = args;
     const fnn_conv2d_shape *s = &a->shape;
     const int64_t chunks = chunk_count(s), size = filters_size(s), taps = s->KH * s->KW;
-    const int64_t lines = ceil_div(s->C, LINE), rows = s->N * s->OH;
+    const int64_t lines = line_count(s), rows = s->N * s->OH, groups = group_count(s);
+    const int64_t planes = make_band(s).planes;
     real *sum = team->workspace, *partials = chunks == 1 ? sum : sum + size;
     real *mine = sum + partials_size(s) + team->rank * member_size(s);
 
-    const range own = split(chunks * lines, 1, team->rank, team->size);
+    const range own = split(chunks * groups, 1, team->rank, team->size);
     for (int64_t i = own.begin; i < own.end; i++) {
-        const int64_t chunk = i / lines, line = i % lines;
-        real *to = partials + i * taps * LINE;
-        for (int64_t j = 0; j < taps * LINE; j++) to[j] = 0;
-        if (chunks == 1 && a->accumulate)
-            lay_out_filters(s, a->dw, (range){line, line + 1}, false, sum);
-        add_chunk(a, (range){rows * chunk / chunks, rows * (chunk + 1) / chunks}, line, mine, to);
+        const int64_t chunk = i / groups, first = i % groups * planes;
+        const range these = {first, min_i64(lines, first + planes)};
+        real *to = partials + chunk * size + first * taps * LINE;
+        if (chunks == 1 && a->accumulate) lay_out_filters(s, a->dw, these, false, sum);
+        else
+            for (int64_t j = 0; j < (these.end - these.begin) * taps * LINE; j++) to[j] = 0;
+        add_chunk(a, (range){rows * chunk / chunks, rows * (chunk + 1) / chunks}, first * LINE,
+                  mine, to);
     }
     fnn_team_barrier(team);
     const range done = split(lines, 1, team->rank, team->size);
@@ -257,6 +270,7 @@ void depthwise_weight_run(const void *args, const fnn_team *team)
     }
     for (int64_t g = done.begin; g < done.end; g++) {
         const source from = strided_source(sum + g * taps * LINE, 1, LINE);
-        source_copy(&from, 0, line_channels(s, g), 0, taps, (real *)a->dw + g * LINE * taps, taps);
+        source_copy(&from, 0, min_i64(LINE, s->C - g * LINE), 0, taps,
+                    (real *)a->dw + g * LINE * taps, taps);
     }
 }

@@ -21,7 +21,7 @@ void lay_out_filters(const fnn_conv2d_shape *s, const real *w, range lines, bool
     const int64_t taps = s->KH * s->KW;
     for (int64_t g = lines.begin; g < lines.end; g++) {
         real *to = filters + g * taps * LINE;
-        const int64_t channels = line_channels(s, g);
+        const int64_t channels = min_i64(LINE, s->C - g * LINE);
         const source from = strided_source(w + g * LINE * taps, 1, taps);
         source_copy(&from, 0, taps, 0, channels, to, LINE);
         for (int64_t k = 0; k < taps && channels < LINE; k++)
@@ -45,27 +45,45 @@ void band_begin(band *b, real *memory)
 {
     b->next = 0;
     b->rows = memory;
-    b->zeros = memory + b->count * b->width * LINE;
-    zero_pixels(b->width, b->zeros);
+    for (int64_t i = 0; i < b->planes; i++)
+        zero_pixels(b->width, memory + i * plane_size(b) + b->count * b->width * LINE);
+}
+
+/* `lines` lines of channels of each pixel, neighbours in memory. */
+static inline __attribute__((always_inline)) void copy_lines(const real *from, int64_t pixels,
+                                                             int64_t C, const int lines,
+                                                             int64_t plane, real *restrict to)
+{
+    for (int64_t i = 0; i < pixels; i++, from += C, to += LINE)
+#pragma GCC unroll 2
+        for (int line = 0; line < lines; line++)
+#pragma GCC unroll 4
+            for (int v = 0; v < LINE_VECS; v++)
+                *(vec *)(to + line * plane + v * LANES) =
+                    *(const vec *)(from + line * LINE + v * LANES);
 }
 
 void copy_pixels(const real *from, int64_t W, int64_t C, int64_t channels, int64_t first,
-                 int64_t width, real *restrict to)
+                 int64_t width, int64_t plane, real *restrict to)
 {
     const int64_t begin = min_i64(width, max_i64(0, -first));
     const int64_t end = max_i64(begin, min_i64(width, W - first));
-    zero_pixels(begin, to);
+    const int64_t lines = channels / LINE, rest = channels % LINE;
     from += (begin + first) * C;
-    for (int64_t i = begin; i < end; i++, from += C) {
-        real *pixel = to + i * LINE;
-        if (channels == LINE)
-#pragma GCC unroll 8
-            for (int v = 0; v < LINE_VECS; v++)
-                *(vec *)(pixel + v * LANES) = *(const vec *)(from + v * LANES);
-        else
-            for (int64_t c = 0; c < LINE; c++) pixel[c] = c < channels ? from[c] : 0;
+    int64_t line = 0;
+    for (; line + 2 <= lines; line += 2)
+        copy_lines(from + line * LINE, end - begin, C, 2, plane, to + line * plane + begin * LINE);
+    if (line < lines)
+        copy_lines(from + line * LINE, end - begin, C, 1, plane, to + line * plane + begin * LINE);
+    if (rest > 0)
+        for (int64_t i = begin; i < end; i++)
+            for (int64_t c = 0; c < LINE; c++)
+                to[lines * plane + i * LINE + c] =
+                    c < rest ? from[(i - begin) * C + lines * LINE + c] : 0;
+    for (line = 0; line * LINE < channels; line++) {
+        zero_pixels(begin, to + line * plane);
+        zero_pixels(width - end, to + line * plane + end * LINE);
     }
-    zero_pixels(width - end, to + end * LINE);
 }
 
 void band_rows(band *b, const real *image, int64_t H, int64_t W, int64_t C, int64_t channels,
@@ -75,13 +93,14 @@ void band_rows(band *b, const real *image, int64_t H, int64_t W, int64_t C, int6
     const int64_t pitch = b->width * LINE, end = min_i64(H, top + (rows - 1) * spacing + 1);
     const int64_t new = max_i64(max_i64(0, oldest), b->next);
     for (int64_t h = new, at = new % b->count; h < end; h++, at = at + 1 < b->count ? at + 1 : 0)
-        copy_pixels(image + h * W * C, W, C, channels, b->first, b->width, b->rows + at * pitch);
+        copy_pixels(image + h * W * C, W, C, channels, b->first, b->width, plane_size(b),
+                    b->rows + at * pitch);
     b->next = max_i64(b->next, end);
     const int64_t above = min_i64(rows, top < 0 ? ceil_div(-top, spacing) : 0);
     int64_t at = (top + above * spacing) % b->count;
     for (int64_t r = 0; r < rows; r++) {
         const bool inside = r >= above && top + r * spacing < H;
-        found[r] = inside ? b->rows + at * pitch : b->zeros;
+        found[r] = b->rows + (inside ? at : b->count) * pitch;
         if (inside) at += spacing;
         if (at >= b->count) at -= b->count;
     }
