@@ -167,6 +167,17 @@ def test_images_stand_alone(rng, dtype):
         assert_same_bits(one[0], dx[i])
 
 
+def test_no_images(dtype):
+    conv = depthwise(0, 9, 8, 20, (3, 3), padding=1, stride=2)
+    x, w, dy = (np.ones(shape, dtype) for shape in (conv.x, conv.w, conv.y))
+    assert fastnn.conv2d(x, w, **conv.options).shape == (0, 5, 4, 20)
+    assert fastnn.conv2d_backward_input(dy, w, conv.x, **conv.options).shape == conv.x
+    dw = fastnn.conv2d_backward_weight(dy, x, conv.w, **conv.options)
+    assert_same_bits(dw, np.zeros(conv.w, dtype))
+    fastnn.conv2d_backward_weight(dy, x, conv.w, **conv.options, accumulate=True, out=w)
+    assert_same_bits(w, np.ones(conv.w, dtype))
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_filters_that_are_not_finite(rng, dtype, value):
     """Padding is zeros that take part, as in im2col; only what lies between outputs does not."""

@@ -148,14 +148,9 @@ static void compute_row(const pass *p, const axes *a, band *b, const group *g, i
 /* Multiply-adds per member. */
 static const int64_t WORK_PER_MEMBER = 100000;
 
-static int64_t group_count(const pass *p)
-{
-    return ceil_div(line_count(p->shape), p->band.planes);
-}
-
 static int64_t row_count(const pass *p)
 {
-    return saturating_mul(saturating_mul(p->shape->N, group_count(p)), p->H);
+    return saturating_mul(p->shape->N, p->H);
 }
 
 static fnn_plan plan(const pass *p, int max_members)
@@ -166,11 +161,29 @@ static fnn_plan plan(const pass *p, int max_members)
     return (fnn_plan){members, (size_t)(filters_size(p->shape) + members * band) * sizeof(real)};
 }
 
-/* Members share rows of outputs, those of an image one group of channels after another. */
+/* Rows [first, last) of image n, one group of channels after another. */
+static void compute_rows(const pass *p, const axes *a, const real *filters, int64_t n,
+                         int64_t first, int64_t last, real *memory)
+{
+    const fnn_conv2d_shape *s = p->shape;
+    const int64_t channels = p->band.planes * LINE;
+    for (int64_t c = 0; c < s->C; c += channels) {
+        const group g = {.image = p->in + n * p->IH * p->IW * s->C + c,
+                         .filters = filters + c * s->KH * s->KW,
+                         .bias = p->bias ? p->bias + c : NULL,
+                         .channels = min_i64(channels, s->C - c)};
+        band b = p->band;
+        band_begin(&b, memory);
+        for (int64_t h = first; h < last; h++)
+            compute_row(p, a, &b, &g, h, p->out + (n * p->H + h) * p->W * s->C + c);
+    }
+}
+
+/* Members share rows of outputs, of all channels: arrays rarely begin where a line of the cache does,
+ * and two that write to neighbouring channels would pass lines to and fro. */
 static void run(const pass *p, const real *w, const fnn_team *team)
 {
     const fnn_conv2d_shape *s = p->shape;
-    const int64_t taps = s->KH * s->KW, groups = group_count(p);
     real *filters = team->workspace, *mine = filters + filters_size(s);
     mine += team->rank * p->band.planes * plane_size(&p->band);
     lay_out_filters(s, w, split(line_count(s), 1, team->rank, team->size), p->backward, filters);
@@ -178,18 +191,10 @@ static void run(const pass *p, const real *w, const fnn_team *team)
     axes a;
     find_axes(p, &a);
     range rows = split(row_count(p), 1, team->rank, team->size);
-    while (rows.begin < rows.end) { /* one group of channels of an image, or what is mine of it */
-        const int64_t n = rows.begin / p->H / groups, first = rows.begin % p->H;
-        const int64_t line = rows.begin / p->H % groups * p->band.planes, c = line * LINE;
+    while (rows.begin < rows.end) { /* an image, or what is mine of it */
+        const int64_t first = rows.begin % p->H;
         const int64_t last = min_i64(p->H, first + rows.end - rows.begin);
-        const group g = {.image = p->in + n * p->IH * p->IW * s->C + c,
-                         .filters = filters + line * taps * LINE,
-                         .bias = p->bias ? p->bias + c : NULL,
-                         .channels = min_i64(p->band.planes * LINE, s->C - c)};
-        band b = p->band;
-        band_begin(&b, mine);
-        for (int64_t h = first; h < last; h++)
-            compute_row(p, &a, &b, &g, h, p->out + (n * p->H + h) * p->W * s->C + c);
+        compute_rows(p, &a, filters, rows.begin / p->H, first, last, mine);
         rows.begin += last - first;
     }
 }
