@@ -244,3 +244,41 @@ def _dw_by_taps(dy: Array, patches: Patches, dw: Array) -> Array:
     for kh, kw, seen in patches.taps(patches.padded(slice(None))):
         dw[:, kh, kw] = rows @ seen.reshape(-1, seen.shape[3])
     return dw
+
+
+def conv_transpose2d(x: Array, w: Array, b: Array, stride: int, padding: int) -> Contestants:
+    """y = conv_transpose2d(x, w, b), w (I, KH, KW, O): each pixel adds a multiple of the kernel."""
+    n, h, width, _ = x.shape
+    _, kernel_h, kernel_w, o = w.shape
+    height, columns = (h - 1) * stride + kernel_h, (width - 1) * stride + kernel_w
+    one = x[0, ..., 0].size * kernel_h * kernel_w * o * x.itemsize
+    return {
+        f"product and scatter, {images} images": partial(
+            _transposed_by_scatter,
+            x,
+            w,
+            b,
+            stride,
+            padding,
+            np.empty((n, height, columns, o), x.dtype),
+            images,
+        )
+        for images in sorted({_images_per_block(n, one), n})
+    }
+
+
+def _transposed_by_scatter(
+    x: Array, w: Array, b: Array, stride: int, padding: int, framed: Array, images: int
+) -> Array:
+    n, h, width, i = x.shape
+    _, kernel_h, kernel_w, o = w.shape
+    framed[...] = b
+    for first in range(0, n, images):
+        block = framed[first : first + images]
+        parts = x[first : first + images].reshape(-1, i) @ w.reshape(i, -1)
+        parts = parts.reshape(-1, h, width, kernel_h, kernel_w, o)
+        for kh in range(kernel_h):
+            for kw in range(kernel_w):
+                bottom, right = kh + (h - 1) * stride + 1, kw + (width - 1) * stride + 1
+                block[:, kh:bottom:stride, kw:right:stride] += parts[:, :, :, kh, kw]
+    return _crop(framed, padding)

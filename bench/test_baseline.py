@@ -12,6 +12,7 @@ import harness
 import mkl_preload
 import numpy_baseline
 import numpy_conv2d
+import numpy_depthwise
 import peak
 from fastnn import reference
 
@@ -54,6 +55,33 @@ def test_conv2d(monkeypatch, rng, conv, stride, patches):
     check_all(
         numpy_conv2d.conv2d_backward_weight(dy, x, w.shape, **options),
         reference.conv2d_backward_weight(dy, x, w.shape, **options),
+    )
+
+
+@pytest.mark.parametrize("cached", [numpy_depthwise.CACHED, 1])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_depthwise(monkeypatch, rng, stride, cached):
+    monkeypatch.setattr(numpy_depthwise, "CACHED", cached)  # 1: one row at a time
+    x, w, b = integers(rng, 2, 9, 8, 5), integers(rng, 5, 3, 3, 1), integers(rng, 5)
+    options = {"stride": stride, "padding": 1, "groups": 5}
+    y = reference.conv2d(x, w, b, **options)
+    dy = integers(rng, *y.shape)
+    check_all(numpy_depthwise.forward(x, w, b, stride, 1, y.shape), y)
+    check_all(
+        numpy_depthwise.backward_input(dy, w, stride, 1, x.shape),
+        reference.conv2d_backward_input(dy, w, x.shape, **options),
+    )
+    check_all(
+        numpy_depthwise.backward_weight(dy, x, stride, 1, w.shape),
+        reference.conv2d_backward_weight(dy, x, w.shape, **options),
+    )
+
+
+def test_conv_transpose2d(rng):
+    x, w, b = integers(rng, 3, 5, 4, 6), integers(rng, 6, 4, 4, 2), integers(rng, 2)
+    check_all(
+        numpy_conv2d.conv_transpose2d(x, w, b, 2, 1),
+        reference.conv_transpose2d(x, w, b, stride=2, padding=1),
     )
 
 

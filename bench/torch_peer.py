@@ -151,6 +151,42 @@ def conv2d_backward(
 
 
 @_peer
+def grouped_conv2d(torch: Any, x: Any, w: Any, b: Any, **options: Any) -> Contestants:
+    """Forward, with stride, padding and groups."""
+    b = torch.from_numpy(b)
+    return {
+        name: partial(torch.conv2d, x, w, b, **options)
+        for name, (x, w) in _layouts(torch, x, w).items()
+    }
+
+
+@_peer
+def grouped_conv2d_backward(
+    torch: Any, dy: Any, x: Any, w: Any, *, stride: int, padding: int, groups: int, which: int
+) -> Contestants:
+    """Gradient of the input (which = 0) or of the weights (which = 1)."""
+    run = torch.ops.aten.convolution_backward
+    mask = [which == 0, which == 1, False]
+    window = [stride, stride], [padding, padding], [1, 1], False, [0, 0]
+
+    def gradient(dy: Any, x: Any, w: Any) -> Any:
+        return run(dy, x, w, None, *window, groups, mask)[which]
+
+    return {
+        name: partial(gradient, *tensors) for name, tensors in _layouts(torch, dy, x, w).items()
+    }
+
+
+@_peer
+def conv_transpose2d(torch: Any, x: Any, w: Any, b: Any, **options: Any) -> Contestants:
+    """Forward: weights (I, KH, KW, O) here, (I, O, KH, KW) there."""
+    run, b = torch.nn.functional.conv_transpose2d, torch.from_numpy(b)
+    return {
+        name: partial(run, x, w, b, **options) for name, (x, w) in _layouts(torch, x, w).items()
+    }
+
+
+@_peer
 def elementwise(torch: Any, name: str, x: Any, out: Any) -> Contestants:
     """relu, sigmoid or tanh of x."""
     x, out = torch.from_numpy(x), torch.from_numpy(out)

@@ -104,10 +104,11 @@ fnn_status fnn_bias_backward(fnn_dtype dtype, const fnn_bias_backward_args *args
 
 /* How a convolution is computed. */
 typedef enum fnn_conv_algorithm {
-    FNN_CONV_AUTO,     /* by geometry, dtype and instruction set */
-    FNN_CONV_IM2COL,   /* as a product with image patches */
-    FNN_CONV_DIRECT,   /* from rows of the images: few channels */
-    FNN_CONV_WINOGRAD, /* 3x3 at stride 1 by fewer multiplications: not one chain per output */
+    FNN_CONV_AUTO,      /* by geometry, dtype and instruction set */
+    FNN_CONV_IM2COL,    /* as a product with image patches */
+    FNN_CONV_DIRECT,    /* from rows of the images: few channels */
+    FNN_CONV_DEPTHWISE, /* of one filter per channel: over vectors of channels */
+    FNN_CONV_WINOGRAD,  /* 3x3 at stride 1 by fewer multiplications: not one chain per output */
     FNN_CONV_ALGORITHMS
 } fnn_conv_algorithm;
 
@@ -143,12 +144,16 @@ typedef struct fnn_conv2d_forward_args {
 
 fnn_status fnn_conv2d_forward(fnn_dtype dtype, const fnn_conv2d_forward_args *args);
 
-/* dx[n,h,w,c] = sum over (oh, ow, o) ascending, one chain (not by FNN_CONV_WINOGRAD), of dy[n,oh,ow,o] * w[o,kh,kw,c] for the
- * outputs (oh, ow) that read pixel (h, w), through tap (kh, kw). */
+/* dx[n,h,w,c] = activation(bias[c] + sum over (oh, ow, o) ascending, one chain (except by
+ * FNN_CONV_WINOGRAD), of dy[n,oh,ow,o] * w[o,kh,kw,c]) for the outputs (oh, ow) that read pixel
+ * (h, w), through tap (kh, kw). bias and activation are for a transposed convolution, which is
+ * this; a gradient has neither. Where w is not finite, zeros in place of outputs beside dy may show
+ * as NaN. */
 typedef struct fnn_conv2d_backward_input_args {
     fnn_conv2d_shape shape;
-    const void *dy, *w;
+    const void *dy, *w, *bias; /* bias (C) or NULL */
     void *dx;
+    fnn_activation activation;
 } fnn_conv2d_backward_input_args;
 
 fnn_status fnn_conv2d_backward_input(fnn_dtype dtype, const fnn_conv2d_backward_input_args *args);

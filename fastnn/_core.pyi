@@ -92,6 +92,45 @@ def conv2d_backward_weight(
     accumulate: bool = False,
     out: Array | None = None,
 ) -> Array: ...
+
+# x (N, H, W, I), w (I, KH, KW, O // groups), y (N, OH, OW, O)
+def conv_transpose2d(
+    x: Array,
+    w: Array,
+    b: Array | None = None,
+    *,
+    stride: Pair = 1,
+    padding: Padding = 0,
+    output_padding: Pair = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
+    activation: Activation = None,
+    out: Array | None = None,
+) -> Array: ...
+def conv_transpose2d_backward_input(
+    dy: Array,
+    w: Array,
+    *,
+    stride: Pair = 1,
+    padding: Padding = 0,
+    output_padding: Pair = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
+    out: Array | None = None,
+) -> Array: ...
+def conv_transpose2d_backward_weight(
+    dy: Array,
+    x: Array,
+    w_shape: Shape4,
+    *,
+    stride: Pair = 1,
+    padding: Padding = 0,
+    output_padding: Pair = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
+    accumulate: bool = False,
+    out: Array | None = None,
+) -> Array: ...
 def get_conv_algorithm() -> ConvAlgorithm: ...
 def set_conv_algorithm(name: ConvAlgorithm) -> None: ...
 def get_conv2d_algorithms(

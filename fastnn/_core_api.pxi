@@ -61,6 +61,7 @@ cdef extern from "fastnn.h" nogil:
         FNN_CONV_AUTO
         FNN_CONV_IM2COL
         FNN_CONV_DIRECT
+        FNN_CONV_DEPTHWISE
 
     ctypedef enum fnn_conv_pass:
         FNN_CONV_FORWARD
@@ -89,7 +90,9 @@ cdef extern from "fastnn.h" nogil:
         fnn_conv2d_shape shape
         const void *dy
         const void *w
+        const void *bias
         void *dx
+        fnn_activation activation
 
     ctypedef struct fnn_conv2d_backward_weight_args:
         fnn_conv2d_shape shape

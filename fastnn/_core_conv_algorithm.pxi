@@ -1,7 +1,7 @@
 # Which way convolutions are computed.
 
 cdef fnn_conv_algorithm requested_algorithm = FNN_CONV_AUTO   # for the process
-cdef tuple algorithm_names = ("auto", "im2col", "direct", "winograd")
+cdef tuple algorithm_names = ("auto", "im2col", "direct", "depthwise", "winograd")
 
 
 def get_conv_algorithm():
@@ -39,8 +39,8 @@ def get_conv2d_algorithms(x_shape, w_shape, *, dtype=np_float32, stride=1, paddi
     -------
     dict
         "forward", "backward_input" and "backward_weight", each the name of an algorithm: "im2col"
-        (a product with image patches), "direct" (few channels) or "winograd" (fewer
-        multiplications); see `conv2d`.
+        (a product with image patches), "direct" (few channels), "depthwise" (one filter per channel)
+        or "winograd" (fewer multiplications); see `conv2d`.
 
     Raises
     ------

@@ -140,7 +140,14 @@ def _convolutions(rng, dtype, conv, activation, suffix=""):
     def col2im(cols, out):
         return (fastnn.col2im(cols, conv.x, conv.kernel, **window, out=out),)
 
+    def transposed(x, w, b, out):
+        options = {"stride": 2, "padding": 1, "output_padding": 1, "groups": conv.groups}
+        return (fastnn.conv_transpose2d(x, w, b, **options, activation=activation, out=out),)
+
+    n, h, width, c = conv.x
+    wt = normal(rng, (c, 3, 3, conv.o // conv.groups), dtype)
     return [
+        Call("conv_transpose2d" + suffix, (x, wt, b), (n, 2 * h, 2 * width, conv.o), transposed),
         Call("conv2d" + suffix, (x, w, b), conv.y, forward),
         Call("conv2d_backward_input" + suffix, (dy, w), conv.x, backward_input),
         Call("conv2d_backward_weight" + suffix, (dy, x), conv.w, backward_weight),

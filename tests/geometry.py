@@ -63,6 +63,11 @@ CONVS = [
     Conv((1, 6, 6, 9), 3, (3, 3), stride=2, groups=3),
     Conv((2, 6, 5, 7), 7, (3, 3), padding=1, groups=7),  # depthwise
     Conv((1, 6, 5, 4), 12, (3, 2), padding=1, groups=4),  # depthwise, three filters per channel
+    Conv((2, 9, 8, 17), 17, (3, 3), padding=1, groups=17),
+    Conv((1, 11, 13, 33), 33, (3, 3), stride=2, padding=1, groups=33),
+    Conv((1, 12, 9, 15), 15, (5, 5), padding=2, groups=15),
+    Conv((1, 13, 12, 9), 9, (2, 7), (1, 3), ((3, 0), (1, 4)), dilation=2, groups=9),
+    Conv((3, 24, 23, 5), 5, (3, 3), padding=1, groups=5),  # 1656 pixels
     Conv((1, 9, 7, 17), 33, (3, 3), padding=1),
     Conv((1, 5, 5, 70), 49, (3, 3), padding=1),  # a patch longer than one K block: 630
     Conv((1, 6, 6, 131), 13, (3, 3), padding=1),  # longer than two: 1179

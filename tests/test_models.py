@@ -22,6 +22,27 @@ def test_lenet5_has_the_published_sizes():
     assert shapes == [*convolutional, (120,), (120,), (84,), (84,), (10,)]
 
 
+def test_lenet5_connections_are_those_of_table_1():
+    """LeCun et al. 1998: six maps of C3 see 3 maps of S2, nine see 4, one all; 60 in all."""
+    table = models.LENET5_CONNECTIONS
+    assert table.shape == (16, 6)
+    assert table.sum() == 60
+    assert table.sum(axis=1).tolist() == [3] * 6 + [4] * 9 + [6]
+    assert table.sum(axis=0).tolist() == [10] * 6
+    # The rows as the table prints them, a map of S2 each.
+    printed = [
+        "X...XXX..XXXX.XX",
+        "XX...XXX..XXXX.X",
+        "XXX...XXX..X.XXX",
+        ".XXX..XXXX..X.XX",
+        "..XXX..XXXX.XX.X",
+        "...XXX..XXXX.XXX",
+    ]
+    assert ["".join(".X"[int(c)] for c in row) for row in table.T] == printed
+    layer = nn.Conv2d(6, 16, 5, connections=table, rng=0)
+    assert np.count_nonzero(layer.weight.data) + layer.bias.size == 1516  # trainable in C3
+
+
 @pytest.mark.parametrize("n", [0, 1, 3])
 def test_lenet5_batches(n):
     logits, backward = models.lenet5(26, rng=0).forward(np.zeros((n, 28, 28, 1), np.float32))

@@ -26,6 +26,18 @@ LAYERS = [
         ),
         (1, 6, 5, 1),
     ),
+    (nn.Conv2d(3, 3, 3, padding=1, groups=3, rng=0, dtype=np.float64), (2, 6, 5, 3)),
+    (nn.ConvTranspose2d(2, 3, 3, rng=0, dtype=np.float64), (2, 3, 4, 2)),
+    (
+        nn.ConvTranspose2d(
+            4, 6, (3, 2), stride=2, padding=1, output_padding=(1, 0), groups=2, rng=0, dtype="f8"
+        ),
+        (2, 3, 4, 4),
+    ),
+    (
+        nn.ConvTranspose2d(3, 3, 3, dilation=2, groups=3, bias=False, rng=0, dtype="f8"),
+        (1, 3, 4, 3),
+    ),
     (nn.ReLU(), (3, 7)),
     (nn.Sigmoid(), (3, 7)),
     (nn.Tanh(), (2, 3, 4)),
@@ -133,6 +145,119 @@ def test_conv2d_is_the_kernels_with_its_geometry():
     dw = fastnn.conv2d_backward_weight(dy, x, w.shape, **geometry)
     assert np.array_equal(layer.weight.grad, dw)
     assert np.array_equal(layer.bias.grad, fastnn.bias_backward(dy))
+
+
+def test_conv_transpose2d_is_the_kernels_with_its_geometry():
+    geometry = {"stride": (2, 1), "padding": ((1, 0), (2, 1)), "output_padding": (1, 0)}
+    layer = nn.ConvTranspose2d(4, 6, (3, 2), **geometry, groups=2, rng=3)
+    geometry["groups"] = 2
+    x = np.random.default_rng(0).standard_normal((2, 7, 6, 4), dtype=np.float32)
+    w, b = layer.weight.data, layer.bias.data
+    b[:] = range(6)
+    y, backward = layer.forward(x)
+    assert np.array_equal(y, fastnn.conv_transpose2d(x, w, b, **geometry))
+    dy = np.random.default_rng(1).standard_normal(y.shape, dtype=np.float32)
+    dx = backward(dy)
+    assert np.array_equal(dx, fastnn.conv_transpose2d_backward_input(dy, w, **geometry))
+    dw = fastnn.conv_transpose2d_backward_weight(dy, x, w.shape, **geometry)
+    assert np.array_equal(layer.weight.grad, dw)
+    assert np.array_equal(layer.bias.grad, fastnn.bias_backward(dy))
+
+
+def test_conv_transpose2d_starts_with_the_variance_of_what_an_output_sums():
+    layer = nn.ConvTranspose2d(200, 40, 3, groups=2, rng=0)
+    assert layer.weight.shape == (200, 3, 3, 20)
+    np.testing.assert_allclose(layer.weight.data.std(), np.sqrt(2 / 900), rtol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "match"),
+    [
+        ({"in_channels": 0}, ValueError, "in_channels must be at least 1"),
+        ({"kernel_size": 1.5}, TypeError, "kernel_size must be an integer"),
+        ({"groups": 3}, ValueError, "groups=3 must divide"),
+        ({"output_padding": 1}, ValueError, "output_padding=1 must be smaller than stride=1"),
+        ({"output_padding": (0, 2), "stride": (3, 2)}, ValueError, ".* must be smaller"),
+        ({"dtype": np.int32}, TypeError, "dtype must be float32 or float64"),
+    ],
+)
+def test_conv_transpose2d_refuses(arguments, error, match):
+    good = {"in_channels": 4, "out_channels": 6, "kernel_size": 3}
+    with pytest.raises(error, match=f"^ConvTranspose2d: {match}"):
+        nn.ConvTranspose2d(**good | arguments)
+
+
+class TestConnections:
+    """Conv2d with a table of which inputs an output sees."""
+
+    TABLE = np.array([[True, False, True], [False, False, True]])
+
+    def pair(self):
+        """The layer, and the same without a table and with zeros for weights."""
+        layer = nn.Conv2d(3, 2, 3, padding=1, connections=self.TABLE, rng=0)
+        dense = nn.Conv2d(3, 2, 3, padding=1)
+        dense.weight.data = layer.weight.data
+        return layer, dense
+
+    def test_only_connected_weights_are_not_zero(self):
+        w = nn.Conv2d(3, 2, 3, connections=self.TABLE, rng=0).weight.data
+        all_weights = nn.Conv2d(3, 2, 3, rng=0).weight.data
+        assert np.array_equal(w, all_weights * self.TABLE[:, None, None, :])
+        assert np.count_nonzero(w) == 27
+
+    def test_is_the_dense_layer_with_the_gradient_masked(self):
+        layer, dense = self.pair()
+        x = np.random.default_rng(0).standard_normal((2, 5, 4, 3), dtype=np.float32)
+        (y, backward), (want, dense_backward) = layer.forward(x), dense.forward(x)
+        assert np.array_equal(y, want)
+        dy = np.random.default_rng(1).standard_normal(y.shape, dtype=np.float32)
+        for _ in range(2):  # the second adds
+            assert np.array_equal(backward(dy), dense_backward(dy))
+            mask = self.TABLE[:, None, None, :]
+            assert np.array_equal(layer.weight.grad, dense.weight.grad * mask)
+            assert np.array_equal(layer.bias.grad, dense.bias.grad)
+
+    def test_a_gradient_that_is_not_finite_does_not_leak(self):
+        layer, _ = self.pair()
+        x = np.full((1, 5, 4, 3), np.inf, np.float32)
+        _, backward = layer.forward(x)
+        backward(np.ones((1, 5, 4, 2), np.float32))
+        assert np.array_equal(
+            layer.weight.grad != 0, np.broadcast_to(self.TABLE[:, None, None], (2, 3, 3, 3))
+        )
+
+    @pytest.mark.parametrize("nesterov", [False, True])
+    def test_absent_weights_stay_zero(self, nesterov):
+        layer, _ = self.pair()
+        optimizer = optim.SGD(layer, lr=0.1, momentum=0.9, weight_decay=0.1, nesterov=nesterov)
+        rng = np.random.default_rng(0)
+        for _ in range(5):
+            y, backward = layer.forward(rng.standard_normal((2, 5, 4, 3), dtype=np.float32))
+            backward(y)
+            optimizer.step()
+        absent = ~np.broadcast_to(self.TABLE[:, None, None], (2, 3, 3, 3))
+        assert not layer.weight.data[absent].any()
+        assert np.count_nonzero(layer.weight.data) == 27
+
+    def test_groups(self):
+        table = np.array([[True, False], [True, True], [False, True], [True, True]])
+        layer = nn.Conv2d(4, 4, 1, groups=2, connections=table, rng=0)
+        assert np.array_equal(layer.weight.data[:, 0, 0] != 0, table)
+
+    def test_repr(self):
+        assert repr(self.pair()[0]) == "Conv2d(3, 2, kernel_size=3, padding=1, connections=...)"
+
+    @pytest.mark.parametrize(
+        ("table", "error", "match"),
+        [
+            (np.ones((2, 3)), TypeError, "connections must be booleans, not float64"),
+            (np.ones((3, 2), bool), ValueError, r"connections must have shape \(2, 3\)"),
+            (np.ones(6, bool), ValueError, r"connections must have shape .*, not \(6,\)"),
+        ],
+    )
+    def test_refuses(self, table, error, match):
+        with pytest.raises(error, match=f"^Conv2d: {match}"):
+            nn.Conv2d(3, 2, 3, connections=table)
 
 
 class TestGradientRule:

@@ -18,5 +18,7 @@ extern const conv_method im2col_methods[FNN_CONV_PASSES];
 
 #define winograd_methods VARIANT(winograd_methods)
 extern const conv_method winograd_methods[FNN_CONV_PASSES];
+#define depthwise_methods VARIANT(depthwise_methods)
+extern const conv_method depthwise_methods[FNN_CONV_PASSES];
 
 #endif

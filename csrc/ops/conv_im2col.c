@@ -65,9 +65,12 @@ static product input_product(const fnn_conv2d_backward_input_args *i, int64_t gr
                      .a = output_patches(s, i->dy, group),
                      .b = filters,
                      .alpha = 1,
+                     .bias = i->bias ? (const real *)i->bias + group * Cg : NULL,
+                     .bias_cs = 1,
                      .out = (real *)i->dx + group * Cg,
                      .out_rs = s->C,
-                     .out_cs = 1};
+                     .out_cs = 1,
+                     .activation = i->activation};
 }
 
 static bool is_strided(const fnn_conv2d_shape *s)

@@ -64,6 +64,9 @@ static product class_product(const fnn_conv2d_backward_input_args *a, int64_t gr
                        .row_stride = filter,
                        .col_stride = 1},
                  .alpha = 1,
+                 .bias = a->bias ? (const real *)a->bias + group * Cg : NULL,
+                 .bias_cs = 1,
+                 .activation = a->activation,
                  .out_rs = s->stride_w * s->C,
                  .out_cs = 1};
     patches *q = &p.a.patches;

@@ -204,7 +204,9 @@ static pass backward_input_pass(const fnn_conv2d_backward_input_args *i)
     pass p = {.in = winograd_squares(s, s->H, s->W),
               .w = {(const real *)i->w + (TAPS - 1) * s->C, -s->C, TAPS * s->C, 1},
               .x = i->dy,
-              .y = i->dx};
+              .bias = i->bias,
+              .y = i->dx,
+              .activation = i->activation};
     p.out = p.in;
     p.in.H = s->OH, p.in.W = s->OW, p.in.C = s->O;
     p.in.top = 2 - s->pad_top, p.in.left = 2 - s->pad_left;

@@ -1,6 +1,6 @@
 """Ready-made models."""
 
-from fastnn.models.lenet import lenet5
+from fastnn.models.lenet import LENET5_CONNECTIONS, lenet5
 from fastnn.models.mlp import mlp
 
-__all__ = ["lenet5", "mlp"]
+__all__ = ["LENET5_CONNECTIONS", "lenet5", "mlp"]

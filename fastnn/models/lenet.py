@@ -14,6 +14,18 @@ if TYPE_CHECKING:
     from fastnn.init import RNG
 
 
+_INPUTS_OF_C3 = [
+    *([0, 1, 2], [1, 2, 3], [2, 3, 4], [3, 4, 5], [0, 4, 5], [0, 1, 5]),
+    *([0, 1, 2, 3], [1, 2, 3, 4], [2, 3, 4, 5], [0, 3, 4, 5], [0, 1, 4, 5], [0, 1, 2, 5]),
+    *([0, 1, 3, 4], [1, 2, 4, 5], [0, 2, 3, 5], [0, 1, 2, 3, 4, 5]),
+]
+
+LENET5_CONNECTIONS = np.array([[s2 in inputs for s2 in range(6)] for inputs in _INPUTS_OF_C3])
+"""(16, 6): which maps of S2 each map of C3 sees in LeNet-5 as published (LeCun et al. 1998, table
+I), 60 of 96. For ``Conv2d(6, 16, 5, connections=LENET5_CONNECTIONS)``."""
+LENET5_CONNECTIONS.flags.writeable = False
+
+
 def lenet5(num_classes: int = 10, *, rng: RNG = None, dtype: DTypeLike = np.float32) -> Sequential:
     """Return LeNet-5 with ReLU, max pooling and logits, for images (N, 28, 28, 1).
 

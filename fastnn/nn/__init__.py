@@ -2,6 +2,7 @@
 
 from fastnn.nn.activation import ReLU, ScaledTanh, Sigmoid, Softmax, Tanh
 from fastnn.nn.conv2d import Conv2d
+from fastnn.nn.conv_transpose2d import ConvTranspose2d
 from fastnn.nn.flatten import Flatten
 from fastnn.nn.linear import Linear
 from fastnn.nn.module import Backward, Module
@@ -13,6 +14,7 @@ __all__ = [
     "AvgPool2d",
     "Backward",
     "Conv2d",
+    "ConvTranspose2d",
     "Flatten",
     "Linear",
     "MaxPool2d",

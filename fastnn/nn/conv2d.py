@@ -35,6 +35,10 @@ class Conv2d(Module):
         Default 1. Channels are cut into this many groups that do not see one another.
     bias : bool
         Whether there is a bias; default True.
+    connections : array of bool, (O, I // groups), optional
+        Which inputs an output sees, as in C3 of LeNet-5 (LeCun et al. 1998, table I; it is
+        `fastnn.models.LENET5_CONNECTIONS`). Where it is False, weights start at 0 and their
+        gradient is 0, so that they stay 0 whatever the optimizer. Default: all.
     weight_init : callable
         From `fastnn.init`; default `he_normal`, for ReLU. Biases start at 0.
     rng : None, int, SeedSequence, BitGenerator or Generator
@@ -52,8 +56,8 @@ class Conv2d(Module):
     Raises
     ------
     TypeError, ValueError
-        If a size is no integer or out of range, `groups` does not divide the channels, or the
-        dtype is another.
+        If a size is no integer or out of range, `groups` does not divide the channels,
+        `connections` are not booleans or have another shape, or the dtype is another.
     """
 
     def __init__(
@@ -67,6 +71,7 @@ class Conv2d(Module):
         dilation: Pair = 1,
         groups: int = 1,
         bias: bool = True,
+        connections: Array | None = None,
         weight_init: Initializer = init.he_normal,
         rng: RNG = None,
         dtype: DTypeLike = np.float32,
@@ -86,6 +91,10 @@ class Conv2d(Module):
             "groups": groups,
         }
         self.weight = Parameter(weight_init(shape, rng=rng, dtype=dtype))
+        self._absent: Array | None = None
+        if connections is not None:
+            self._absent = _parse_connections(connections, (shape[0], shape[3]))
+            np.copyto(self.weight.data, 0, where=self._absent)
         self.bias = Parameter(np.zeros(out_channels, dtype)) if bias else None
 
     def __call__(self, x: Array) -> Array:
@@ -107,6 +116,8 @@ class Conv2d(Module):
                 _core.conv2d_backward_weight(
                     dy, x, dw.shape, accumulate=add, out=dw, **self.geometry
                 )
+                if self._absent is not None:  # w is constant there
+                    np.copyto(dw, 0, where=self._absent)
             if b is not None:
                 with b.grad_target() as (db, add):
                     _core.bias_backward(dy, accumulate=add, out=db)
@@ -119,16 +130,36 @@ class Conv2d(Module):
     def __repr__(self) -> str:
         """Return the constructor call, defaults left out."""
         out_channels, kernel_height, kernel_width, group_channels = self.weight.shape
-        options = {"kernel_size": (kernel_height, kernel_width), **self.geometry}
-        default = {"stride": (1, 1), "padding": 0, "dilation": (1, 1), "groups": 1}
-        text = "".join(
-            f", {name}={value[0] if _square(value) else value}"
-            for name, value in options.items()
-            if value != default.get(name)
-        )
+        text = geometry_text((kernel_height, kernel_width), self.geometry)
+        if self._absent is not None:
+            text += ", connections=..."
         no_bias = ", bias=False" if self.bias is None else ""
         in_channels = group_channels * self.geometry["groups"]
         return f"Conv2d({in_channels}, {out_channels}{text}{no_bias})"
+
+
+def geometry_text(kernel_size: tuple[int, int], geometry: dict[str, Any]) -> str:
+    """Return these arguments of a constructor call, defaults left out."""
+    default = {"output_padding": (0, 0), "stride": (1, 1), "padding": 0}
+    default |= {"dilation": (1, 1), "groups": 1}
+    return "".join(
+        f", {name}={value[0] if _square(value) else value}"
+        for name, value in {"kernel_size": kernel_size, **geometry}.items()
+        if value != default.get(name)
+    )
+
+
+def _parse_connections(connections: Array, shape: tuple[int, int]) -> Array:
+    """Return where there is no connection, (O, 1, 1, I // groups)."""
+    table = np.asarray(connections)
+    if table.dtype != np.bool_:
+        raise TypeError(f"Conv2d: connections must be booleans, not {table.dtype}")
+    if table.shape != shape:
+        raise ValueError(
+            f"Conv2d: connections must have shape {shape} (out_channels, in_channels // groups), "
+            f"not {table.shape}"
+        )
+    return ~table[:, None, None, :]
 
 
 def _square(value: Any) -> bool:

@@ -24,6 +24,9 @@ from fastnn.reference.convolution import (
     conv2d,
     conv2d_backward_input,
     conv2d_backward_weight,
+    conv_transpose2d,
+    conv_transpose2d_backward_input,
+    conv_transpose2d_backward_weight,
     im2col,
 )
 from fastnn.reference.losses import (
@@ -57,6 +60,9 @@ __all__ = [
     "conv2d",
     "conv2d_backward_input",
     "conv2d_backward_weight",
+    "conv_transpose2d",
+    "conv_transpose2d_backward_input",
+    "conv_transpose2d_backward_weight",
     "gemm",
     "im2col",
     "linear",

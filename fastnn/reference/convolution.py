@@ -1,11 +1,13 @@
 """Convolution, its gradients, and the matrix it is a product with."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn.reference.activations import activate
 from fastnn.reference.arrays import Array, Padding, Pair, Shape, f64
-from fastnn.reference.windows import crop, pad, taps
+from fastnn.reference.windows import crop, pad, pair, sides, taps
 
 
 def conv2d(
@@ -81,6 +83,101 @@ def conv2d_backward_weight(
         xg = seen.reshape(*seen.shape[:3], groups, c)
         dw[:, kh, kw] = np.einsum("nijgo,nijgc->goc", dyg, xg).reshape(o, c)
     return dw
+
+
+def conv_transpose2d(
+    x: ArrayLike,
+    w: ArrayLike,
+    b: ArrayLike | None = None,
+    *,
+    stride: Pair = 1,
+    padding: Padding = 0,
+    output_padding: Pair = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
+    activation: str | None = None,
+) -> Array:
+    """Transposed convolution: x (N, H, W, I), w (I, KH, KW, O/G), b (O,) -> (N, OH, OW, O).
+
+    Every pixel adds its multiple of the kernel:
+    y[n, h*stride + kh*dilation - top, w*stride + kw*dilation - left, o] += x[n, h, w, i] *
+    w[i, kh, kw, o], and then the bias. OH = (H - 1)*stride - top - bottom + dilation*(KH - 1) +
+    output_padding + 1; likewise OW.
+    """
+    x, w = f64(x), f64(w)
+    wg = w.reshape(groups, w.shape[0] // groups, *w.shape[1:])  # (G, I/G, KH, KW, O/G)
+    xg = x.reshape(*x.shape[:3], groups, wg.shape[1])
+    y = _framed(x.shape, w.shape, stride, output_padding, dilation, groups)
+    for kh, kw, seen in _taps_of_transposed(y, x.shape, w.shape, stride, dilation):
+        seen += np.einsum("nhwgi,gio->nhwgo", xg, wg[:, :, kh, kw]).reshape(seen.shape)
+    y = crop(y, padding)
+    return activate(y if b is None else y + f64(b), activation)
+
+
+def conv_transpose2d_backward_input(
+    dy: ArrayLike,
+    w: ArrayLike,
+    *,
+    stride: Pair = 1,
+    padding: Padding = 0,
+    output_padding: Pair = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
+) -> Array:
+    """dx of ``conv_transpose2d``: dy (N, OH, OW, O), w (I, KH, KW, O/G) -> (N, H, W, I).
+
+    Forward was y[tap] += x * w[tap], so now dx += dy[tap] * w[tap], summed over o.
+    """
+    below, right = pair(output_padding)
+    (top, bottom), (left, right_pad) = sides(padding)
+    dy = f64(dy)
+    # What output_padding added below and on the right no pixel of x reached.
+    framed = pad(dy, ((top, bottom), (left, right_pad)))
+    framed = framed[:, : framed.shape[1] - below, : framed.shape[2] - right]
+    return conv2d(framed, w, stride=stride, dilation=dilation, groups=groups)
+
+
+def conv_transpose2d_backward_weight(
+    dy: ArrayLike,
+    x: ArrayLike,
+    w_shape: Shape,
+    *,
+    stride: Pair = 1,
+    padding: Padding = 0,
+    output_padding: Pair = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
+) -> Array:
+    """dw of ``conv_transpose2d``: dy (N, OH, OW, O), x (N, H, W, I) -> (I, KH, KW, O/G).
+
+    Forward was y[tap] += x * w[tap], so now dw[tap] += dy[tap] * x, summed over n, h and w.
+    """
+    x = f64(x)
+    i, _, _, o = w_shape
+    xg = x.reshape(*x.shape[:3], groups, i // groups)
+    dw = np.zeros(w_shape)
+    for kh, kw, seen in _taps_of_transposed(pad(dy, padding), x.shape, w_shape, stride, dilation):
+        dyg = seen.reshape(*seen.shape[:3], groups, o)
+        dw[:, kh, kw] = np.einsum("nhwgi,nhwgo->gio", xg, dyg).reshape(i, o)
+    return dw
+
+
+def _framed(
+    x_shape: Shape, w_shape: Shape, stride: Pair, output_padding: Pair, dilation: Pair, groups: int
+) -> Array:
+    """Zeros for all that ``conv_transpose2d`` adds to, before padding is taken off."""
+    (sh, sw), (dh, dw), (below, right) = pair(stride), pair(dilation), pair(output_padding)
+    height = (x_shape[1] - 1) * sh + dh * (w_shape[1] - 1) + 1 + below
+    width = (x_shape[2] - 1) * sw + dw * (w_shape[2] - 1) + 1 + right
+    return np.zeros((x_shape[0], height, width, groups * w_shape[3]))
+
+
+def _taps_of_transposed(
+    y: Array, x_shape: Shape, w_shape: Shape, stride: Pair, dilation: Pair
+) -> Iterator[tuple[int, int, Array]]:
+    """Yield (kh, kw, view): what the pixels of x add to through that tap, (N, H, W, O)."""
+    for kh, kw, seen in taps(y, (w_shape[1], w_shape[2]), stride, dilation):
+        yield kh, kw, seen[:, : x_shape[1], : x_shape[2]]
 
 
 def im2col(

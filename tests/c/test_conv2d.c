@@ -72,6 +72,22 @@ static const fnn_conv2d_shape SHAPES[] = {
      .dilation_h = 1,
      .dilation_w = 1,
      .groups = 1},
+    {.N = 2, /* depthwise */
+     .H = 26,
+     .W = 21,
+     .C = 21,
+     .O = 21,
+     .KH = 3,
+     .KW = 3,
+     .OH = 26,
+     .OW = 11,
+     .stride_h = 1,
+     .stride_w = 2,
+     .pad_top = 1,
+     .pad_left = 1,
+     .dilation_h = 1,
+     .dilation_w = 1,
+     .groups = 21},
 };
 
 /* Offset in x of what tap (kh, kw) of output (n, oh, ow) reads, or -1 in the padding. */
