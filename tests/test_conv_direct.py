@@ -1,5 +1,7 @@
 """Convolutions of few channels: the direct ways give what im2col gives."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -107,6 +109,22 @@ def test_im2col_has_the_same_bits_everywhere(rng, dtype, conv):
     x, _, _, dy = arrays(integers, rng, conv, dtype)
     got = by_im2col(fastnn.conv2d_backward_weight, dy, x, conv.w, **conv.options)
     np.testing.assert_array_equal(got, fastnn.conv2d_backward_weight(dy, x, conv.w, **conv.options))
+
+
+@pytest.mark.parametrize(
+    "conv", [conv for conv in DIRECT if conv.y[0] * conv.y[1] * conv.y[2] < 2048], ids=str
+)
+def test_one_chunk_of_pixels_is_the_chain_of_im2col(rng, dtype, conv):
+    x, w, _, dy = arrays(normal, rng, conv, dtype)
+    for options in ({}, {"accumulate": True}):
+        results = []
+        for run in (
+            fastnn.conv2d_backward_weight,
+            partial(by_im2col, fastnn.conv2d_backward_weight),
+        ):
+            out = w.copy()
+            results.append(run(dy, x, conv.w, **conv.options, **options, out=out))
+        assert_same_bits(*results)
 
 
 @every_conv

@@ -23,13 +23,56 @@ typedef struct tap_tile {
     const real *const (*x)[MAX_KERNEL];
     int64_t kh, q;  /* the first row of taps, the first tap of it */
     int64_t x_step; /* from one pixel to the next */
-    const real *dy;
+    const real *dy, *dy_end;
     int64_t dy_row, dy_step;
     lanes last; /* of a lone vector of filters */
     real *sum;
     int64_t sum_row, sum_tap;
     const char *ahead, *ahead_end; /* what the next pixels read of dy, as far as not yet fetched */
 } tap_tile;
+
+/* acc[r * taps + i] += x[p] * near[p - i], for taps i in [begin, end), where near holds dy of the
+ * last `taps` pixels, pixel p in slot p % taps. */
+static inline __attribute__((always_inline)) void
+add_neighbours(const int rows, const int taps, const int begin, const int end, const int p,
+               const real *x0, const real *x1, const vec near[], vec acc[][MAX_VECS])
+{
+#pragma GCC unroll 2
+    for (int r = 0; r < rows; r++) {
+        const vec x = broadcast(r == 0 ? x0 : x1);
+#pragma GCC unroll 8
+        for (int i = begin; i < end; i++)
+            add_product(&acc[r * taps + i][0], x, near[(p - i + taps) % taps]);
+    }
+}
+
+/* A row of pixels that are neighbours in x, with one vector of filters, of which all lanes can be
+ * loaded: what pixel p sees through tap i is what pixel p + i sees through tap 0, so one broadcast
+ * serves as many pixels as there are taps, their dy being held. Each tap's pixels ascend as ever.
+ * Returns how many pixels have seen all taps. */
+static inline __attribute__((always_inline)) int64_t add_row(const int rows, const int taps,
+                                                             int64_t cols, const real *x0,
+                                                             const real *x1, const real *dy,
+                                                             int64_t dy_step, vec acc[][MAX_VECS])
+{
+    vec near[8];
+#pragma GCC unroll 8
+    for (int p = 0; p < taps - 1; p++) { /* until all taps have pixels */
+        near[p] = *(const vec *)(dy + p * dy_step);
+        add_neighbours(rows, taps, 0, p + 1, p, x0 + p, x1 + p, near, acc);
+    }
+    int64_t at = taps - 1;
+    for (const real *next = dy + at * dy_step; at + taps <= cols; at += taps)
+#pragma GCC unroll 8
+        for (int u = 0; u < taps; u++, next += dy_step) {
+            near[(taps - 1 + u) % taps] = *(const vec *)next;
+            add_neighbours(rows, taps, 0, taps, taps - 1 + u, x0 + at + u, x1 + at + u, near, acc);
+        }
+#pragma GCC unroll 8
+    for (int u = 0; u < taps - 1; u++) /* what the last taps - 1 pixels have not yet seen */
+        add_neighbours(rows, taps, u + 1, taps, taps - 1 + u, x0 + at + u, x1 + at + u, near, acc);
+    return at;
+}
 
 /* for each pixel: sum[k][i][v] += x[kh + k][q + i] * dy[v], for `rows` rows of taps, `taps` of each
  * and `vecs` vectors of filters. */
@@ -52,7 +95,16 @@ static inline __attribute__((always_inline)) void add_pixels(const int rows, con
         const real *x0 = t->x[r][t->kh] + t->q;
         const real *x1 = rows == 2 ? t->x[r][t->kh + 1] + t->q : NULL;
         const real *dy = t->dy + r * t->dy_row;
-        for (int64_t j = t->cols; j > 0; j--, dy += dy_step) {
+        int64_t j = t->cols;
+        if (vecs == 1 && taps > 1 && (rows + 1) * taps < 16 && x_step == 1 && j >= 2 * taps &&
+            t->dy_end - dy >= j * dy_step + LANES) {
+            const int64_t done = add_row(rows, taps, j, x0, x1, dy, dy_step, acc);
+            j -= done;
+            x0 += done;
+            if (rows == 2) x1 += done;
+            dy += done * dy_step;
+        }
+        for (; j > 0; j--, dy += dy_step) {
             add_one_k(taps, vecs, part, last, x0, 1, dy, acc);
             x0 += x_step;
             if (rows == 1) continue;
@@ -169,6 +221,7 @@ static void add_rows(const gradient *g, int64_t n, int64_t i, int64_t rows, row_
                       .cols = min_i64(g->block_cols, s->OW - j),
                       .x = (const real *const(*)[MAX_KERNEL])x,
                       .x_step = s->stride_w * s->C,
+                      .dy_end = g->dy_end,
                       .dy_row = s->OW * s->O,
                       .dy_step = s->O,
                       .sum_row = g->Q * g->OP,
