@@ -120,8 +120,8 @@ def conv2d(x, w, b=None, *, stride=1, padding=0, dilation=1, groups=1, activatio
 
     "im2col" is a product whose matrix of patches is gathered block by block and never stored: each
     sum is one chain of fused multiply-adds from 0 over (kh, kw, c) ascending. "direct", of few
-    channels, and "depthwise", where each channel has one filter of its own (groups = C = O), compute
-    the same chains without patches.
+    channels, and "depthwise", where each channel has one filter of its own (groups = C = O),
+    compute the same chains without patches.
 
     "winograd", for float32 and 3x3 filters at stride 1 with 16 and more channels on both sides,
     takes a quarter of the multiplications: F(4x4, 3x3) of Lavin and Gray, "Fast Algorithms for

@@ -39,8 +39,8 @@ def get_conv2d_algorithms(x_shape, w_shape, *, dtype=np_float32, stride=1, paddi
     -------
     dict
         "forward", "backward_input" and "backward_weight", each the name of an algorithm: "im2col"
-        (a product with image patches), "direct" (few channels), "depthwise" (one filter per channel)
-        or "winograd" (fewer multiplications); see `conv2d`.
+        (a product with image patches), "direct" (few channels), "depthwise" (one filter per
+        channel) or "winograd" (fewer multiplications); see `conv2d`.
 
     Raises
     ------
