@@ -51,26 +51,34 @@ static inline sender sender_at(const gradient *g, pooling kind, int64_t n, int64
     return one;
 }
 
+/* All channels of `count` pixels, the first of which one window sees through tap `first`. */
+static inline __attribute__((always_inline)) void
+send_vectors(const gradient *g, pooling kind, sender one, int64_t first, int64_t count, real *pixel)
+{
+    const int64_t C = g->s->C;
+    const lanes own = first_lanes(min_i64(C, LANES));
+    for (int64_t i = 0; i < C; i += LANES) {
+        const int64_t c = vector_at(i, C);
+        const vec dy = sent(g, kind, one, c, own);
+        const vec_bits index =
+            kind == MAXIMUM ? load_bytes(g->indices + one.from + c) : (vec_bits){0};
+        for (int64_t k = 0; k < count; k++) {
+            vec_bits to = (vec_bits)dy;
+            if (kind == MAXIMUM) to &= (vec_bits)(index == (real_bits)(first + k));
+            *(vec *)(pixel + k * C + c) = (vec)to;
+        }
+    }
+}
+
 /* One window's taps in a row of pixels, where no two windows overlap. */
 static inline __attribute__((always_inline)) void send_apart(const gradient *g, pooling kind,
                                                              sender one, range taps, real *pixel)
 {
     const int64_t C = g->s->C, count = taps.end - taps.begin;
-    const lanes own = first_lanes(min_i64(C, LANES));
     const bool room =
         C >= LANES || (one.from + LANES <= g->size && pixel + (count - 1) * C + LANES <= g->end);
-    if (room)
-        for (int64_t i = 0; i < C; i += LANES) {
-            const int64_t c = vector_at(i, C);
-            const vec dy = sent(g, kind, one, c, own);
-            const vec_bits index =
-                kind == MAXIMUM ? load_bytes(g->indices + one.from + c) : (vec_bits){0};
-            for (int64_t k = 0; k < count; k++) {
-                vec_bits to = (vec_bits)dy;
-                if (kind == MAXIMUM) to &= (vec_bits)(index == (real_bits)(taps.begin + k));
-                *(vec *)(pixel + k * C + c) = (vec)to;
-            }
-        }
+    if (room && count == 2) send_vectors(g, kind, one, taps.begin, 2, pixel); /* unrolled */
+    else if (room) send_vectors(g, kind, one, taps.begin, count, pixel);
     else
         for (int64_t k = 0; k < count; k++)
             for (int64_t c = 0; c < C; c++)
@@ -78,10 +86,11 @@ static inline __attribute__((always_inline)) void send_apart(const gradient *g, 
 }
 
 /* Row h of the pixels of image n, where windows do not overlap; those that no window sees are 0. */
-static inline __attribute__((always_inline)) void row_apart(const gradient *g, pooling kind,
+static inline __attribute__((always_inline)) void row_apart(const gradient *of, pooling kind,
                                                             int64_t n, int64_t h, real *row)
 {
-    const fnn_conv2d_shape *s = g->s;
+    const gradient own = *of, *g = &own; /* a copy, which stores to row cannot change */
+    const fnn_conv2d_shape shape = *own.s, *s = &shape;
     const int64_t C = s->C, oh = min_i64((h + s->pad_top) / s->stride_h, s->OH - 1);
     const int64_t kh = h + s->pad_top - oh * s->stride_h;
     int64_t done = 0;

@@ -64,31 +64,38 @@ static inline void max_scalar(const real *x, int64_t pitch, int64_t C, range kh,
     if (index) *index = (uint8_t)(nothing ? NONE : tap);
 }
 
-/* All channels of the window whose tap (0, 0) is at x and whose maximum goes to element `to` of y,
- * of which this member may write those before `end`. */
-static inline __attribute__((always_inline)) vec max_window(const fnn_max_pool2d_forward_args *a,
-                                                            const real *x, range kh, range kw,
-                                                            int64_t KW, bool careful, int64_t to,
-                                                            int64_t end)
+/* Where a member reads and writes: before x_end and y_end. */
+typedef struct reach {
+    const real *x_end, *y_end;
+} reach;
+
+/* All channels of a window, its tap (0, 0) at x. */
+static inline __attribute__((always_inline)) vec max_window(const real *x, int64_t pitch, int64_t C,
+                                                            range kh, range kw, int64_t KW,
+                                                            bool relu, bool careful, reach r,
+                                                            real *y, uint8_t *indices)
 {
-    vec sum = {0};
-    const fnn_conv2d_shape *s = &a->shape;
-    const int64_t C = s->C, pitch = s->W * C;
     const real *last = x + (kh.end - 1) * pitch + (kw.end - 1) * C;
-    const real *x_end = (const real *)a->x + s->N * s->H * pitch;
-    const bool room = C >= LANES || (to + LANES <= end && last + LANES <= x_end);
-    real *y = (real *)a->y + to;
-    uint8_t *indices = a->indices ? a->indices + to : NULL;
-    if (room)
+    vec sum = {0};
+    if (C >= LANES || (y + LANES <= r.y_end && last + LANES <= r.x_end))
         for (int64_t i = 0; i < C; i += LANES) {
             const int64_t c = vector_at(i, C);
-            sum += max_vector(x + c, pitch, C, kh, kw, KW, a->relu, careful, y + c,
+            sum += max_vector(x + c, pitch, C, kh, kw, KW, relu, careful, y + c,
                               indices ? indices + c : NULL);
         }
     else
         for (int64_t c = 0; c < C; c++)
-            max_scalar(x + c, pitch, C, kh, kw, KW, a->relu, y + c, indices ? indices + c : NULL);
+            max_scalar(x + c, pitch, C, kh, kw, KW, relu, y + c, indices ? indices + c : NULL);
     return sum;
+}
+
+/* Out of line, for the registers of the loops that unroll their taps. */
+static __attribute__((noinline)) vec max_window_any(const real *x, int64_t pitch, int64_t C,
+                                                    range kh, range kw, int64_t KW, bool relu,
+                                                    bool careful, reach r, real *y,
+                                                    uint8_t *indices)
+{
+    return max_window(x, pitch, C, kh, kw, KW, relu, careful, r, y, indices);
 }
 
 static inline bool any_nan(vec v)
@@ -101,23 +108,47 @@ static inline bool any_nan(vec v)
 /* A row of windows; KH and KW are constants where the loops over the taps shall be unrolled. Returns
  * whether there was a NaN where no care was taken of it (or infinities cancelled). */
 static inline __attribute__((always_inline)) bool max_row(const fnn_max_pool2d_forward_args *a,
-                                                          int64_t line, int64_t end, int64_t KH,
-                                                          int64_t KW, bool careful)
+                                                          int64_t line, reach r, int64_t KH,
+                                                          int64_t KW, bool unrolled, bool careful)
 {
-    vec sum = {0};
     const fnn_conv2d_shape *s = &a->shape;
+    const int64_t C = s->C, pitch = s->W * C, OW = s->OW, W = s->W, step = s->stride_w;
     const int64_t h = line % s->OH * s->stride_h - s->pad_top;
-    const real *row = (const real *)a->x + (line / s->OH * s->H + h) * s->W * s->C;
+    const bool relu = a->relu;
+    const real *row = (const real *)a->x + (line / s->OH * s->H + h) * pitch;
     const range kh = taps_inside(h, KH, s->H), all_h = {0, KH}, all_w = {0, KW};
-    for (int64_t ow = 0; ow < s->OW; ow++) {
-        const int64_t w = ow * s->stride_w - s->pad_left;
-        const int64_t to = (line * s->OW + ow) * s->C;
-        const range kw = taps_inside(w, KW, s->W);
-        const int64_t taps = (kh.end - kh.begin) * (kw.end - kw.begin);
-        sum += taps == KH * KW ? max_window(a, row + w * s->C, all_h, all_w, KW, careful, to, end)
-                               : max_window(a, row + w * s->C, kh, kw, KW, careful, to, end);
+    const bool whole = unrolled && kh.end - kh.begin == KH;
+    real *y = (real *)a->y + line * OW * C;
+    uint8_t *indices = a->indices ? a->indices + line * OW * C : NULL;
+    vec sum = {0};
+    for (int64_t ow = 0, w = -s->pad_left; ow < OW; ow++, w += step) {
+        const real *x = row + w * C;
+        if (whole && w >= 0 && w + KW <= W)
+            sum += max_window(x, pitch, C, all_h, all_w, KW, relu, careful, r, y, indices);
+        else
+            sum += max_window_any(x, pitch, C, kh, taps_inside(w, KW, W), KW, relu, careful, r, y,
+                                  indices);
+        y += C;
+        if (indices) indices += C;
     }
     return any_nan(sum);
+}
+
+static __attribute__((noinline)) bool max_row_2x2(const fnn_max_pool2d_forward_args *a,
+                                                  int64_t line, reach r)
+{
+    return max_row(a, line, r, 2, 2, true, false);
+}
+
+static __attribute__((noinline)) bool max_row_3x3(const fnn_max_pool2d_forward_args *a,
+                                                  int64_t line, reach r)
+{
+    return max_row(a, line, r, 3, 3, true, false);
+}
+
+static bool max_row_any(const fnn_max_pool2d_forward_args *a, int64_t line, reach r, bool careful)
+{
+    return max_row(a, line, r, a->shape.KH, a->shape.KW, false, careful);
 }
 
 fnn_plan VARIANT(max_pool2d_forward_plan)(const void *args, int max_members)
@@ -131,11 +162,12 @@ void VARIANT(max_pool2d_forward_run)(const void *args, const fnn_team *team)
     const fnn_max_pool2d_forward_args *a = args;
     const fnn_conv2d_shape *s = &a->shape;
     const range lines = split(s->N * s->OH, 1, team->rank, team->size);
-    const int64_t end = lines.end * s->OW * s->C;
+    const reach r = {.x_end = (const real *)a->x + s->N * s->H * s->W * s->C,
+                     .y_end = (const real *)a->y + lines.end * s->OW * s->C};
     for (int64_t line = lines.begin; line < lines.end; line++) {
-        const bool again = s->KH == 2 && s->KW == 2   ? max_row(a, line, end, 2, 2, false)
-                           : s->KH == 3 && s->KW == 3 ? max_row(a, line, end, 3, 3, false)
-                                                      : max_row(a, line, end, s->KH, s->KW, false);
-        if (again) max_row(a, line, end, s->KH, s->KW, true);
+        const bool again = s->KH == 2 && s->KW == 2   ? max_row_2x2(a, line, r)
+                           : s->KH == 3 && s->KW == 3 ? max_row_3x3(a, line, r)
+                                                      : max_row_any(a, line, r, false);
+        if (again) max_row_any(a, line, r, true);
     }
 }
