@@ -1,4 +1,4 @@
-"""Activations, pooling, loss and optimizer: little arithmetic, limited by memory or by calls."""
+"""Activations, loss and optimizer: little arithmetic, limited by memory or by calls."""
 
 from functools import partial
 
@@ -106,72 +106,6 @@ def test_sgd_step(compare, rng, threads, size):
 
 def shape_id(shape):
     return "x".join(map(str, shape))
-
-
-POOLS = [(64, 28, 28, 6), (64, 10, 10, 16), (16, 32, 32, 64)]
-
-every_pool = pytest.mark.parametrize("shape", POOLS, ids=shape_id)
-
-
-@every_pool
-@pytest.mark.parametrize("kind", ["max", "avg"])
-def test_pool(compare, rng, threads, kind, shape):
-    x = normal(rng, *shape)
-    name = f"{kind}_pool2d"
-    want = getattr(reference, name)(x, 2)
-    bound = 0 if kind == "max" else 4 * EPS * reference.avg_pool2d(np.abs(x), 2)
-    out = np.empty(want.shape, np.float32)
-
-    compare(
-        op=name,
-        shape=shape_id(shape),
-        dtype=np.float32,
-        threads=threads,
-        ours=partial(getattr(fastnn, name), x, 2, out=out),
-        check=lambda y: harness.assert_within(y, want, bound),
-        numpy=lambda: getattr(numpy_baseline, name)(x, 2, np.empty_like(out)),
-        torch=lambda: torch_peer.pool(threads, kind, x, 2),
-        from_torch=torch_peer.nhwc,
-        nbytes=x.nbytes + out.nbytes,
-    )
-
-
-@every_pool
-def test_max_pool2d_backward(compare, rng, threads, shape):
-    x = normal(rng, *shape)  # free of ties, which NumPy's way would share
-    y, indices = fastnn.max_pool2d(x, 2, return_indices=True)
-    dy = normal(rng, *y.shape)
-    want = reference.max_pool2d_backward(dy, indices, shape, 2)
-
-    compare(
-        op="max_pool2d_backward",
-        shape=shape_id(shape),
-        dtype=np.float32,
-        threads=threads,
-        ours=partial(fastnn.max_pool2d_backward, dy, indices, shape, 2, out=np.empty_like(x)),
-        check=lambda dx: harness.assert_within(dx, want, 0),
-        numpy=lambda: numpy_baseline.max_pool2d_backward(dy, x, y, 2, np.empty_like(x)),
-        nbytes=x.nbytes + dy.nbytes + indices.nbytes,
-    )
-
-
-@every_pool
-def test_avg_pool2d_backward(compare, rng, threads, shape):
-    n, h, w, c = shape
-    dy = normal(rng, n, h // 2, w // 2, c)
-    want = reference.avg_pool2d_backward(dy, shape, 2)
-    dx = np.empty(shape, np.float32)
-
-    compare(
-        op="avg_pool2d_backward",
-        shape=shape_id(shape),
-        dtype=np.float32,
-        threads=threads,
-        ours=partial(fastnn.avg_pool2d_backward, dy, shape, 2, out=dx),
-        check=lambda dx: harness.assert_within(dx, want, 0),  # a quarter is exact
-        numpy=lambda: numpy_baseline.avg_pool2d_backward(dy, 2, np.empty_like(dx)),
-        nbytes=dx.nbytes + dy.nbytes,
-    )
 
 
 @pytest.mark.parametrize("shape", [(64, 10), (256, 10), (64, 1000)], ids=shape_id)

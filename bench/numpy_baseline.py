@@ -135,6 +135,17 @@ def spread_to_maximum(dy: Array, seen: list[Array], y: Array, to: list[Array], o
     return out
 
 
+def max_pool2d_step(x: Array, dy: Array, k: int, y: Array, out: Array) -> Contestants:
+    """Forward into y and backward into out, which is returned."""
+    (name, backward), *_ = max_pool2d_backward(dy, x, y, k, out).items()
+
+    def step(forward: Callable[[], Any]) -> Any:
+        forward()
+        return backward()
+
+    return {f"{how}; {name}": partial(step, run) for how, run in max_pool2d(x, k, y).items()}
+
+
 def avg_pool2d(x: Array, k: int, out: Array) -> Contestants:
     """Mean over windows; k divides H and W."""
     n, h, w, c = x.shape
@@ -164,6 +175,31 @@ def _spread_evenly(dy: Array, blocks: Array, share: Array, out: Array) -> Array:
     np.multiply(dy, dy.dtype.type(1 / (k * k)), out=share)
     blocks[...] = share[:, :, None, :, None]
     return out
+
+
+def global_avg_pool2d(x: Array, out: Array) -> Contestants:
+    """Mean over all pixels; BLAS sums as a product with ones."""
+    n, h, w, c = x.shape
+    share = np.full((1, h * w), 1 / (h * w), x.dtype)
+    pixels = x.reshape(n, h * w, c)
+    return {
+        "mean": partial(np.mean, pixels, axis=1, out=out),
+        "matmul with 1 / HW": lambda: np.matmul(share, pixels, out=out[:, None])[:, 0],
+    }
+
+
+def subsample2d(x: Array, coefficient: Array, bias: Array, k: int, out: Array) -> Contestants:
+    """Out = coefficient * the sum of the window + bias; k divides H and W."""
+    seen = windows(x, k)
+
+    def run() -> Array:
+        np.add(seen[0], seen[1], out=out)
+        for other in seen[2:]:
+            np.add(out, other, out=out)
+        np.multiply(out, coefficient, out=out)
+        return np.add(out, bias, out=out)
+
+    return {"pairwise sum": run}
 
 
 # ---- elementwise operations on flat arrays

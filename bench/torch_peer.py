@@ -203,6 +203,27 @@ def pool(torch: Any, kind: str, x: Any, k: int) -> Contestants:
 
 
 @_peer
+def max_pool2d_step(torch: Any, x: Any, dy: Any, k: int) -> Contestants:
+    """Maximum over windows that do not overlap and its gradient: the two calls autograd makes."""
+    backward = torch.ops.aten.max_pool2d_with_indices_backward
+
+    def step(x: Any, dy: Any) -> Any:
+        _, indices = torch.nn.functional.max_pool2d(x, k, return_indices=True)
+        return backward(dy, x, [k, k], [k, k], [0, 0], [1, 1], False, indices)
+
+    return {name: partial(step, *tensors) for name, tensors in _layouts(torch, x, dy).items()}
+
+
+@_peer
+def global_avg_pool2d(torch: Any, x: Any) -> Contestants:
+    """Mean over all pixels, (N, C, 1, 1)."""
+    return {
+        name: partial(torch.nn.functional.adaptive_avg_pool2d, images, 1)
+        for name, (images,) in _layouts(torch, x).items()
+    }
+
+
+@_peer
 def cross_entropy(torch: Any, logits: Any, labels: Any) -> Contestants:
     """Loss and gradient, by autograd."""
     logits = torch.from_numpy(logits.copy()).requires_grad_()

@@ -200,15 +200,18 @@ fnn_status fnn_col2im(fnn_dtype dtype, const fnn_col2im_args *args);
 
 /* ---- pooling ----------------------------------------------------------------------------- */
 
-/* Windows as in fnn_conv2d_shape: O == C, dilation and groups are 1. */
+/* Windows as in fnn_conv2d_shape: O == C, dilation and groups are 1. Each sees a pixel. Those at the
+ * bottom and on the right may reach beyond the padding (ceil_mode). */
 
 /* y = the maximum of each window, indices (may be NULL) = kh*KW + kw of the first maximum, or of
- * the first NaN. Taps outside the image do not take part. */
+ * the first NaN. Taps outside the image do not take part. With relu, y = max(y, 0), and indices are
+ * 255 where the maximum is not above 0: no tap has that index, as there are at most 255. */
 typedef struct fnn_max_pool2d_forward_args {
     fnn_conv2d_shape shape;
     const void *x;
     void *y;
     uint8_t *indices;
+    bool relu;
 } fnn_max_pool2d_forward_args;
 
 fnn_status fnn_max_pool2d_forward(fnn_dtype dtype, const fnn_max_pool2d_forward_args *args);
@@ -223,10 +226,11 @@ typedef struct fnn_max_pool2d_backward_args {
 
 fnn_status fnn_max_pool2d_backward(fnn_dtype dtype, const fnn_max_pool2d_backward_args *args);
 
-/* y = sum of each window / (KH*KW, or the taps inside the image when !count_include_pad).
- * Taps outside the image add zero. */
+/* y = sum of each window, taps ascending, / (its taps inside the padded image, or inside the image
+ * when !count_include_pad). Taps outside the image add nothing. */
 typedef struct fnn_avg_pool2d_args {
     fnn_conv2d_shape shape;
+    int64_t pad_bottom, pad_right;
     bool count_include_pad;
     const void *in; /* forward: x; backward: dy */
     void *out;      /* forward: y; backward: dx */
@@ -234,6 +238,41 @@ typedef struct fnn_avg_pool2d_args {
 
 fnn_status fnn_avg_pool2d_forward(fnn_dtype dtype, const fnn_avg_pool2d_args *args);
 fnn_status fnn_avg_pool2d_backward(fnn_dtype dtype, const fnn_avg_pool2d_args *args);
+
+/* y = activation(fma(coefficient[c], sum of each window, bias[c])), taps ascending: LeCun et al.
+ * 1998, section II.B. There is no padding. */
+typedef struct fnn_subsample2d_forward_args {
+    fnn_conv2d_shape shape;
+    const void *x, *coefficient, *bias; /* (C) and (C) */
+    void *y;
+    fnn_activation activation;
+} fnn_subsample2d_forward_args;
+
+fnn_status fnn_subsample2d_forward(fnn_dtype dtype, const fnn_subsample2d_forward_args *args);
+
+/* dx[n,h,w,c] = sum of coefficient[c] * dy, over the windows that see this pixel, ascending. */
+typedef struct fnn_subsample2d_backward_input_args {
+    fnn_conv2d_shape shape;
+    const void *dy, *coefficient;
+    void *dx;
+} fnn_subsample2d_backward_input_args;
+
+fnn_status fnn_subsample2d_backward_input(fnn_dtype dtype,
+                                          const fnn_subsample2d_backward_input_args *args);
+
+/* dcoefficient[c] = (accumulate ? dcoefficient[c] : 0) + sum over windows of dy * the window's sum.
+ * The windows are cut in chunks by the shape alone; each chunk is one fma chain from 0; chunks add
+ * in order. */
+typedef struct fnn_subsample2d_backward_coefficient_args {
+    fnn_conv2d_shape shape;
+    const void *dy, *x;
+    void *dcoefficient;
+    bool accumulate;
+} fnn_subsample2d_backward_coefficient_args;
+
+fnn_status
+fnn_subsample2d_backward_coefficient(fnn_dtype dtype,
+                                     const fnn_subsample2d_backward_coefficient_args *args);
 
 /* ---- pointwise --------------------------------------------------------------------------- */
 

@@ -171,6 +171,8 @@ def max_pool2d(
     *,
     stride: Pair | None = None,
     padding: Padding = 0,
+    ceil_mode: bool = False,
+    activation: Literal["relu"] | None = None,
     return_indices: Literal[False] = False,
     out: Array | None = None,
 ) -> Array: ...
@@ -181,6 +183,8 @@ def max_pool2d(
     *,
     stride: Pair | None = None,
     padding: Padding = 0,
+    ceil_mode: bool = False,
+    activation: Literal["relu"] | None = None,
     return_indices: Literal[True],
     out: Array | None = None,
 ) -> tuple[Array, NDArray[np.uint8]]: ...
@@ -192,6 +196,7 @@ def max_pool2d_backward(
     *,
     stride: Pair | None = None,
     padding: Padding = 0,
+    ceil_mode: bool = False,
     out: Array | None = None,
 ) -> Array: ...
 def avg_pool2d(
@@ -200,6 +205,7 @@ def avg_pool2d(
     *,
     stride: Pair | None = None,
     padding: Padding = 0,
+    ceil_mode: bool = False,
     count_include_pad: bool = True,
     out: Array | None = None,
 ) -> Array: ...
@@ -210,7 +216,40 @@ def avg_pool2d_backward(
     *,
     stride: Pair | None = None,
     padding: Padding = 0,
+    ceil_mode: bool = False,
     count_include_pad: bool = True,
+    out: Array | None = None,
+) -> Array: ...
+def global_avg_pool2d(x: Array, *, out: Array | None = None) -> Array: ...
+def global_avg_pool2d_backward(
+    dy: Array, x_shape: Shape4, *, out: Array | None = None
+) -> Array: ...
+def subsample2d(
+    x: Array,
+    coefficient: Array,
+    bias: Array,
+    kernel_size: Pair = 2,
+    *,
+    stride: Pair | None = None,
+    activation: Activation = None,
+    out: Array | None = None,
+) -> Array: ...
+def subsample2d_backward_input(
+    dy: Array,
+    coefficient: Array,
+    x_shape: Shape4,
+    kernel_size: Pair = 2,
+    *,
+    stride: Pair | None = None,
+    out: Array | None = None,
+) -> Array: ...
+def subsample2d_backward_coefficient(
+    dy: Array,
+    x: Array,
+    kernel_size: Pair = 2,
+    *,
+    stride: Pair | None = None,
+    accumulate: bool = False,
     out: Array | None = None,
 ) -> Array: ...
 

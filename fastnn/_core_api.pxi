@@ -121,6 +121,7 @@ cdef extern from "fastnn.h" nogil:
         const void *x
         void *y
         uint8_t *indices
+        bint relu
 
     ctypedef struct fnn_max_pool2d_backward_args:
         fnn_conv2d_shape shape
@@ -130,9 +131,31 @@ cdef extern from "fastnn.h" nogil:
 
     ctypedef struct fnn_avg_pool2d_args:
         fnn_conv2d_shape shape
+        int64_t pad_bottom, pad_right
         bint count_include_pad
         const void *input "in"
         void *out
+
+    ctypedef struct fnn_subsample2d_forward_args:
+        fnn_conv2d_shape shape
+        const void *x
+        const void *coefficient
+        const void *bias
+        void *y
+        fnn_activation activation
+
+    ctypedef struct fnn_subsample2d_backward_input_args:
+        fnn_conv2d_shape shape
+        const void *dy
+        const void *coefficient
+        void *dx
+
+    ctypedef struct fnn_subsample2d_backward_coefficient_args:
+        fnn_conv2d_shape shape
+        const void *dy
+        const void *x
+        void *dcoefficient
+        bint accumulate
 
     ctypedef struct fnn_activation_args:
         int64_t size
@@ -184,6 +207,11 @@ cdef extern from "fastnn.h" nogil:
     fnn_status fnn_max_pool2d_backward(fnn_dtype, const fnn_max_pool2d_backward_args *)
     fnn_status fnn_avg_pool2d_forward(fnn_dtype, const fnn_avg_pool2d_args *)
     fnn_status fnn_avg_pool2d_backward(fnn_dtype, const fnn_avg_pool2d_args *)
+    fnn_status fnn_subsample2d_forward(fnn_dtype, const fnn_subsample2d_forward_args *)
+    fnn_status fnn_subsample2d_backward_input(fnn_dtype,
+                                              const fnn_subsample2d_backward_input_args *)
+    fnn_status fnn_subsample2d_backward_coefficient(
+        fnn_dtype, const fnn_subsample2d_backward_coefficient_args *)
     fnn_status fnn_activation_forward(fnn_dtype, const fnn_activation_args *)
     fnn_status fnn_activation_backward(fnn_dtype, const fnn_activation_args *)
     fnn_status fnn_softmax_forward(fnn_dtype, const fnn_softmax_args *)

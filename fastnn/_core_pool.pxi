@@ -2,30 +2,40 @@
 
 
 cdef int pool_shape(fnn_conv2d_shape *s, object x_shape, object kernel_size, object stride,
-                    object padding, const char *func) except -1:
+                    object padding, bint ceil_mode, const char *func) except -1:
     """The shape rule of pooling: as convolution; padding below the kernel's size on each side."""
-    cdef int64_t KH, KW
+    cdef int64_t KH, KW, step_h, step_w
     cdef int64_t sides[4]
     parse_pair(kernel_size, 1, &KH, &KW, func, b"kernel_size")
-    window_shape(s, x_shape, KH, KW, kernel_size if stride is None else stride, padding, 1, func)
+    stride = kernel_size if stride is None else stride
+    parse_pair(stride, 1, &step_h, &step_w, func, b"stride")
     parse_padding(padding, sides, func)
     if max(sides[0], sides[1]) >= KH or max(sides[2], sides[3]) >= KW:
         raise ValueError(f"{func.decode()}: padding {padding} must be smaller than the kernel, "
                          f"{KH} x {KW}: a window may not lie in the padding alone")
-    if s.H == 0 or s.W == 0:
+    if x_shape[1] == 0 or x_shape[2] == 0:
         raise ValueError(f"{func.decode()}: x of shape {x_shape} has no pixels")
+    if ceil_mode:   # room for windows that reach beyond the padding
+        sides[1] += min(step_h, KH) - 1
+        sides[3] += min(step_w, KW) - 1
+        padding = ((sides[0], sides[1]), (sides[2], sides[3]))
+    window_shape(s, x_shape, KH, KW, stride, padding, 1, func)
+    if ceil_mode:
+        s.OH -= (s.OH - 1) * step_h >= s.H + sides[0]   # it would start behind the image
+        s.OW -= (s.OW - 1) * step_w >= s.W + sides[2]
     return 0
 
 
 cdef int max_pool_shape(fnn_conv2d_shape *s, object x_shape, object kernel_size, object stride,
-                        object padding, const char *func) except -1:
-    pool_shape(s, x_shape, kernel_size, stride, padding, func)
+                        object padding, bint ceil_mode, const char *func) except -1:
+    pool_shape(s, x_shape, kernel_size, stride, padding, ceil_mode, func)
     if s.KH * s.KW > 255:
         raise ValueError(f"{func.decode()}: kernel_size {s.KH} x {s.KW} has more than 255 taps")
     return 0
 
 
-def max_pool2d(x, kernel_size, *, stride=None, padding=0, bint return_indices=False, out=None):
+def max_pool2d(x, kernel_size, *, stride=None, padding=0, bint ceil_mode=False, activation=None,
+               bint return_indices=False, out=None):
     """Maximum of each window, per channel.
 
     Parameters
@@ -38,6 +48,12 @@ def max_pool2d(x, kernel_size, *, stride=None, padding=0, bint return_indices=Fa
         Default: kernel_size.
     padding : int, (int, int) or ((int, int), (int, int)), default 0
         Smaller than the kernel; padded pixels never win.
+    ceil_mode : bool, default False
+        Round OH and OW up: windows at the bottom and on the right may reach beyond the padding. As
+        in PyTorch, the last one starts inside the image or the padding before it.
+    activation : {None, "relu"}
+        ``"relu"``: y = max(maximum, 0), in one pass. Indices are then 255 where the maximum is not
+        above 0, so that `max_pool2d_backward` is the gradient of both.
     return_indices : bool, default False
         Also return which tap won, for `max_pool2d_backward`.
     out : ndarray, (N, OH, OW, C), optional
@@ -47,15 +63,15 @@ def max_pool2d(x, kernel_size, *, stride=None, padding=0, bint return_indices=Fa
     y : ndarray, (N, OH, OW, C)
         OH = (H + pad_top + pad_bottom - KH) // stride + 1. NaN in a window makes its result NaN.
     indices : ndarray of uint8, (N, OH, OW, C)
-        kh * KW + kw of the first maximum of the window, or of its first NaN.
+        kh * KW + kw of the first maximum of the window, or of its first NaN; 255 for none.
 
     Raises
     ------
     TypeError
         Not a NumPy array of float32 or float64.
     ValueError
-        The kernel is larger than the padded image, padding is not smaller than the kernel, or out
-        overlaps x.
+        The kernel is larger than the padded image, padding is not smaller than the kernel, another
+        activation, or out overlaps x.
     """
     cdef Array vx, vy
     cdef fnn_max_pool2d_forward_args args
@@ -63,7 +79,12 @@ def max_pool2d(x, kernel_size, *, stride=None, padding=0, bint return_indices=Fa
     cdef fnn_dtype dtype
     cdef object x_ = load(&vx, x, b"max_pool2d", b"x")
     check_ndim(&vx, 4, b"max_pool2d", b"x")
-    max_pool_shape(&args.shape, shape_of(&vx), kernel_size, stride, padding, b"max_pool2d")
+    max_pool_shape(&args.shape, shape_of(&vx), kernel_size, stride, padding, ceil_mode,
+                   b"max_pool2d")
+    cdef fnn_activation applied = parse_activation(activation, b"max_pool2d")
+    if applied not in (FNN_IDENTITY, FNN_RELU):
+        raise ValueError(f"max_pool2d: activation must be None or 'relu', not {activation!r}")
+    args.relu = applied == FNN_RELU
     cdef object shape = (args.shape.N, args.shape.OH, args.shape.OW, args.shape.C)
     cdef object result = output(&vy, out, shape, &vx, b"max_pool2d")
     if out is not None:
@@ -95,8 +116,12 @@ cdef void *bytes_of(object array) except? NULL:
     return data
 
 
-def max_pool2d_backward(dy, indices, x_shape, kernel_size, *, stride=None, padding=0, out=None):
+def max_pool2d_backward(dy, indices, x_shape, kernel_size, *, stride=None, padding=0,
+                        bint ceil_mode=False, out=None):
     """Gradient of `max_pool2d` with respect to x: each dy goes to the pixel that won its window.
+
+    Where windows overlap, a pixel's gradients are added with its windows ascending. Where the index
+    is 255, dy goes nowhere: the gradient of the pooling and of its ReLU are one.
 
     Parameters
     ----------
@@ -106,7 +131,7 @@ def max_pool2d_backward(dy, indices, x_shape, kernel_size, *, stride=None, paddi
         From the forward pass.
     x_shape : (N, H, W, C)
         Shape of the forward input.
-    kernel_size, stride, padding
+    kernel_size, stride, padding, ceil_mode
         As in the forward pass.
     out : ndarray, (N, H, W, C), optional
 
@@ -132,7 +157,8 @@ def max_pool2d_backward(dy, indices, x_shape, kernel_size, *, stride=None, paddi
     if indices.dtype != np_uint8:
         raise TypeError(f"max_pool2d_backward: indices must be uint8, not {indices.dtype}")
     x_shape = parse_shape(x_shape, 4, b"max_pool2d_backward", b"x_shape")
-    max_pool_shape(&args.shape, x_shape, kernel_size, stride, padding, b"max_pool2d_backward")
+    max_pool_shape(&args.shape, x_shape, kernel_size, stride, padding, ceil_mode,
+                   b"max_pool2d_backward")
     cdef object shape = (args.shape.N, args.shape.OH, args.shape.OW, args.shape.C)
     check_shape(&vdy, shape, b"max_pool2d_backward", b"dy")
     if indices.shape != shape:
@@ -158,8 +184,22 @@ def max_pool2d_backward(dy, indices, x_shape, kernel_size, *, stride=None, paddi
     return deliver(computed, result)
 
 
-def avg_pool2d(x, kernel_size, *, stride=None, padding=0, bint count_include_pad=True, out=None):
+cdef int avg_pool_shape(fnn_avg_pool2d_args *args, object x_shape, object kernel_size,
+                        object stride, object padding, bint ceil_mode,
+                        const char *func) except -1:
+    cdef int64_t sides[4]
+    pool_shape(&args.shape, x_shape, kernel_size, stride, padding, ceil_mode, func)
+    parse_padding(padding, sides, func)
+    args.pad_bottom = sides[1]
+    args.pad_right = sides[3]
+    return 0
+
+
+def avg_pool2d(x, kernel_size, *, stride=None, padding=0, bint ceil_mode=False,
+               bint count_include_pad=True, out=None):
     """Mean of each window, per channel.
+
+    The sum starts at 0 and takes the taps in ascending order (kh, kw); then it is divided.
 
     Parameters
     ----------
@@ -171,8 +211,12 @@ def avg_pool2d(x, kernel_size, *, stride=None, padding=0, bint count_include_pad
         Default: kernel_size.
     padding : int, (int, int) or ((int, int), (int, int)), default 0
         Smaller than the kernel; padded pixels are zeros.
+    ceil_mode : bool, default False
+        Round OH and OW up: windows at the bottom and on the right may reach beyond the padding. As
+        in PyTorch, the last one starts inside the image or the padding before it.
     count_include_pad : bool, default True
-        Divide by KH * KW; else by the number of pixels of the window inside the image.
+        Divide by the number of the window's taps inside the padded image, KH * KW without
+        ceil_mode; else by the number of those inside the image.
     out : ndarray, (N, OH, OW, C), optional
 
     Returns
@@ -194,7 +238,7 @@ def avg_pool2d(x, kernel_size, *, stride=None, padding=0, bint count_include_pad
     cdef fnn_dtype dtype
     cdef object x_ = load(&vx, x, b"avg_pool2d", b"x")
     check_ndim(&vx, 4, b"avg_pool2d", b"x")
-    pool_shape(&args.shape, shape_of(&vx), kernel_size, stride, padding, b"avg_pool2d")
+    avg_pool_shape(&args, shape_of(&vx), kernel_size, stride, padding, ceil_mode, b"avg_pool2d")
     cdef object shape = (args.shape.N, args.shape.OH, args.shape.OW, args.shape.C)
     cdef object result = output(&vy, out, shape, &vx, b"avg_pool2d")
     if out is not None:
@@ -213,7 +257,7 @@ def avg_pool2d(x, kernel_size, *, stride=None, padding=0, bint count_include_pad
     return deliver(computed, result)
 
 
-def avg_pool2d_backward(dy, x_shape, kernel_size, *, stride=None, padding=0,
+def avg_pool2d_backward(dy, x_shape, kernel_size, *, stride=None, padding=0, bint ceil_mode=False,
                         bint count_include_pad=True, out=None):
     """Gradient of `avg_pool2d` with respect to x: each dy is shared among its window's pixels.
 
@@ -223,7 +267,7 @@ def avg_pool2d_backward(dy, x_shape, kernel_size, *, stride=None, padding=0,
         float32 or float64. Copied once where it is not contiguous.
     x_shape : (N, H, W, C)
         Shape of the forward input.
-    kernel_size, stride, padding, count_include_pad
+    kernel_size, stride, padding, ceil_mode, count_include_pad
         As in the forward pass.
     out : ndarray, (N, H, W, C), optional
 
@@ -245,7 +289,8 @@ def avg_pool2d_backward(dy, x_shape, kernel_size, *, stride=None, padding=0,
     cdef object dy_ = load(&vdy, dy, b"avg_pool2d_backward", b"dy")
     check_ndim(&vdy, 4, b"avg_pool2d_backward", b"dy")
     x_shape = parse_shape(x_shape, 4, b"avg_pool2d_backward", b"x_shape")
-    pool_shape(&args.shape, x_shape, kernel_size, stride, padding, b"avg_pool2d_backward")
+    avg_pool_shape(&args, x_shape, kernel_size, stride, padding, ceil_mode,
+                   b"avg_pool2d_backward")
     cdef object shape = (args.shape.N, args.shape.OH, args.shape.OW, args.shape.C)
     check_shape(&vdy, shape, b"avg_pool2d_backward", b"dy")
     cdef object result = output(&vdx, out, x_shape, &vdy, b"avg_pool2d_backward")

@@ -72,6 +72,23 @@ GOOD = {
         {"x_shape": (2, 5, 6, 3), "kernel_size": 2},
         (2, 5, 6, 3),
     ),
+    "global_avg_pool2d": ({"x": f32(2, 5, 6, 3)}, {}, (2, 3)),
+    "global_avg_pool2d_backward": ({"dy": f32(2, 3)}, {"x_shape": (2, 5, 6, 3)}, (2, 5, 6, 3)),
+    "subsample2d": (
+        {"x": f32(2, 5, 6, 3), "coefficient": f32(3), "bias": f32(3)},
+        {},
+        (2, 2, 3, 3),
+    ),
+    "subsample2d_backward_input": (
+        {"dy": f32(2, 2, 3, 3), "coefficient": f32(3)},
+        {"x_shape": (2, 5, 6, 3)},
+        (2, 5, 6, 3),
+    ),
+    "subsample2d_backward_coefficient": (
+        {"dy": f32(2, 2, 3, 3), "x": f32(2, 5, 6, 3)},
+        {},
+        (3,),
+    ),
     **{name: ({"x": f32(3, 5)}, {}, (3, 5)) for name in ("relu", "sigmoid", "tanh", "scaled_tanh")},
     **{
         name + "_backward": ({"dy": f32(3, 5), "y": f32(3, 5)}, {}, (3, 5))

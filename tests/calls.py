@@ -171,7 +171,53 @@ def _pools(rng, dtype, shape):
     def maximum_backward(dy, indices, out):
         return (fastnn.max_pool2d_backward(dy, indices, shape, out=out, **window),)
 
+    coefficient, bias = (normal(rng, shape[-1], dtype) for _ in range(2))
+    ceil = {"kernel_size": 2, "ceil_mode": True, "activation": "relu"}
+    apart, places = fastnn.max_pool2d(x, return_indices=True, **ceil)
+    dapart = normal(rng, apart.shape, dtype)
+
+    def apart_backward(dy, indices, out):
+        return (fastnn.max_pool2d_backward(dy, indices, shape, 2, ceil_mode=True, out=out),)
+
+    def subsample(x, a, b, out):
+        return (fastnn.subsample2d(x, a, b, 2, stride=1, activation="tanh", out=out),)
+
+    def subsample_input(dy, a, out):
+        return (fastnn.subsample2d_backward_input(dy, a, shape, 2, stride=1, out=out),)
+
+    def subsample_coefficient(dy, x, out):
+        return (fastnn.subsample2d_backward_coefficient(dy, x, 2, stride=1, out=out),)
+
+    small = (shape[0], shape[1] - 1, shape[2] - 1, shape[3])
+    dsmall, dmean = normal(rng, small, dtype), normal(rng, (shape[0], shape[3]), dtype)
     return [
+        Call(
+            "max_pool2d with relu",
+            (x,),
+            apart.shape,
+            lambda x, out: fastnn.max_pool2d(x, return_indices=True, out=out, **ceil),
+        ),
+        Call("max_pool2d_backward apart", (dapart, places), shape, apart_backward),
+        Call(
+            "global_avg_pool2d",
+            (x,),
+            dmean.shape,
+            lambda x, out: (fastnn.global_avg_pool2d(x, out=out),),
+        ),
+        Call(
+            "global_avg_pool2d_backward",
+            (dmean,),
+            shape,
+            lambda dy, out: (fastnn.global_avg_pool2d_backward(dy, shape, out=out),),
+        ),
+        Call("subsample2d", (x, coefficient, bias), small, subsample),
+        Call("subsample2d_backward_input", (dsmall, coefficient), shape, subsample_input),
+        Call(
+            "subsample2d_backward_coefficient",
+            (dsmall, x),
+            coefficient.shape,
+            subsample_coefficient,
+        ),
         Call(
             "max_pool2d", (x,), y.shape, lambda x, out: (fastnn.max_pool2d(x, out=out, **window),)
         ),

@@ -47,6 +47,11 @@ LAYERS = [
     (nn.MaxPool2d((3, 2), stride=(2, 1), padding=1), (2, 5, 4, 2)),
     (nn.AvgPool2d(2), (2, 4, 6, 3)),
     (nn.AvgPool2d(3, stride=2, padding=1, count_include_pad=False), (2, 5, 4, 2)),
+    (nn.MaxPool2d(2, ceil_mode=True, activation="relu"), (2, 5, 4, 3)),
+    (nn.AvgPool2d(3, stride=2, ceil_mode=True), (1, 6, 4, 2)),
+    (nn.GlobalAvgPool2d(), (2, 3, 4, 5)),
+    (nn.Subsample2d(3, dtype=np.float64), (2, 4, 6, 3)),
+    (nn.Subsample2d(2, 3, stride=2, dtype=np.float64), (2, 5, 7, 2)),
     (nn.Flatten(), (2, 3, 4, 5)),
     (nn.Sequential(), (2, 3)),
     (

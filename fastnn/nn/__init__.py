@@ -7,7 +7,7 @@ from fastnn.nn.flatten import Flatten
 from fastnn.nn.linear import Linear
 from fastnn.nn.module import Backward, Module
 from fastnn.nn.parameter import Parameter
-from fastnn.nn.pool import AvgPool2d, MaxPool2d
+from fastnn.nn.pool import AvgPool2d, GlobalAvgPool2d, MaxPool2d, Subsample2d
 from fastnn.nn.sequential import Sequential
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Conv2d",
     "ConvTranspose2d",
     "Flatten",
+    "GlobalAvgPool2d",
     "Linear",
     "MaxPool2d",
     "Module",
@@ -25,5 +26,6 @@ __all__ = [
     "Sequential",
     "Sigmoid",
     "Softmax",
+    "Subsample2d",
     "Tanh",
 ]

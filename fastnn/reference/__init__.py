@@ -41,8 +41,13 @@ from fastnn.reference.optimizers import (
 from fastnn.reference.pooling import (
     avg_pool2d,
     avg_pool2d_backward,
+    global_avg_pool2d,
+    global_avg_pool2d_backward,
     max_pool2d,
     max_pool2d_backward,
+    subsample2d,
+    subsample2d_backward_coefficient,
+    subsample2d_backward_input,
 )
 from fastnn.reference.products import (
     bias_backward,
@@ -64,6 +69,8 @@ __all__ = [
     "conv_transpose2d_backward_input",
     "conv_transpose2d_backward_weight",
     "gemm",
+    "global_avg_pool2d",
+    "global_avg_pool2d_backward",
     "im2col",
     "linear",
     "matmul",
@@ -81,6 +88,9 @@ __all__ = [
     "softmax",
     "softmax_backward",
     "softmax_cross_entropy",
+    "subsample2d",
+    "subsample2d_backward_coefficient",
+    "subsample2d_backward_input",
     "tanh",
     "tanh_backward",
 ]
