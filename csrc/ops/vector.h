@@ -160,7 +160,8 @@ static inline void stream_end(void)
 /* ---- bytes -----------------------------------------------------------------------------------
  *
  * Intrinsics: of __builtin_convertvector GCC 12 makes an extraction and an insertion per lane on
- * AVX2, and max pooling that is all but 2 to 3 times slower. */
+ * AVX2, with which max pooling takes 1.2 to 2.1 times as long
+ * (f32, 2x2, forward and backward). */
 
 typedef uint8_t bytes __attribute__((vector_size(LANES), aligned(1), may_alias));
 
