@@ -352,3 +352,21 @@ def test_any_number_of_channels(rng, dtype, channels, kernel, stride, padding):
     dy *= (kernel * kernel) ** 2  # so that a mean is an integer
     dx = fastnn.avg_pool2d_backward(dy, x.shape, kernel, out=np.full_like(x, np.nan), **moves)
     np.testing.assert_array_equal(dx, reference.avg_pool2d_backward(dy, x.shape, kernel, **moves))
+
+
+@pytest.mark.parametrize("channels", [16, 20])
+@pytest.mark.parametrize("shift", [0, 1])
+def test_gradients_past_the_caches(rng, dtype, channels, shift):
+    """A dx that fills many L2 caches, and how it is aligned, change no bit."""
+    shape = (80, 64, 65, channels)
+    size = int(np.prod(shape))
+    dy = integers(rng, (80, 32, 32, channels), dtype)
+    indices = rng.integers(0, 5, dy.shape).astype(np.uint8)
+    dx = np.full(size + shift, np.nan, dtype)[shift:].reshape(shape)
+    fastnn.max_pool2d_backward(dy, indices, shape, 2, out=dx)
+    for i in (0, 40, 79):
+        alone = (1, *shape[1:])
+        want = fastnn.max_pool2d_backward(dy[i : i + 1], indices[i : i + 1], alone, 2)
+        assert_same_bits(dx[i : i + 1], want)
+    with fastnn.threads(1):
+        assert_same_bits(fastnn.max_pool2d_backward(dy, indices, shape, 2), dx)

@@ -3,6 +3,11 @@
  * back, and members never write to the same place. */
 #include "ops/pool.h"
 
+/* A dx of that many L2 caches is stored past them where windows are two pixels wide: a store to a
+ * cache reads the line first. On Zen 3, f32, one thread, 2x2: 64x16x16x128 (8 MiB) 0.6 ms instead of
+ * 1.1 to 1.4, 4x56x56x256 1.0 to 1.2 instead of 1.8 to 2.2, 4x112x112x128 2.2 instead of 3.6. */
+enum { STREAM_CACHES = 16 };
+
 typedef enum pooling {
     MAXIMUM, /* y = x[index]: dx = dy where index is this tap, else 0 */
     AVERAGE, /* y = sum of x / count: dx = dy / count */
@@ -17,6 +22,7 @@ typedef struct gradient {
     const real *coefficient;        /* SCALED */
     int64_t size;                   /* elements of dy */
     real *end;                      /* of this member's share of dx */
+    bool stream;                    /* dx goes past the caches */
 } gradient;
 
 /* Some windows' element of dy: where it is, and what its window's sum was divided by. */
@@ -52,8 +58,10 @@ static inline sender sender_at(const gradient *g, pooling kind, int64_t n, int64
 }
 
 /* All channels of `count` pixels, the first of which one window sees through tap `first`. */
-static inline __attribute__((always_inline)) void
-send_vectors(const gradient *g, pooling kind, sender one, int64_t first, int64_t count, real *pixel)
+static inline __attribute__((always_inline)) void send_vectors(const gradient *g, pooling kind,
+                                                               sender one, int64_t first,
+                                                               int64_t count, bool streams,
+                                                               real *pixel)
 {
     const int64_t C = g->s->C;
     const lanes own = first_lanes(min_i64(C, LANES));
@@ -65,7 +73,8 @@ send_vectors(const gradient *g, pooling kind, sender one, int64_t first, int64_t
         for (int64_t k = 0; k < count; k++) {
             vec_bits to = (vec_bits)dy;
             if (kind == MAXIMUM) to &= (vec_bits)(index == (real_bits)(first + k));
-            *(vec *)(pixel + k * C + c) = (vec)to;
+            if (streams) stream(pixel + k * C + c, (vec)to);
+            else *(vec *)(pixel + k * C + c) = (vec)to;
         }
     }
 }
@@ -77,8 +86,9 @@ static inline __attribute__((always_inline)) void send_apart(const gradient *g, 
     const int64_t C = g->s->C, count = taps.end - taps.begin;
     const bool room =
         C >= LANES || (one.from + LANES <= g->size && pixel + (count - 1) * C + LANES <= g->end);
-    if (room && count == 2) send_vectors(g, kind, one, taps.begin, 2, pixel); /* unrolled */
-    else if (room) send_vectors(g, kind, one, taps.begin, count, pixel);
+    if (room && count == 2 && g->stream) send_vectors(g, kind, one, taps.begin, 2, true, pixel);
+    else if (room && count == 2) send_vectors(g, kind, one, taps.begin, 2, false, pixel);
+    else if (room) send_vectors(g, kind, one, taps.begin, count, false, pixel);
     else
         for (int64_t k = 0; k < count; k++)
             for (int64_t c = 0; c < C; c++)
@@ -145,6 +155,8 @@ static inline __attribute__((always_inline)) void run(gradient *g, pooling kind,
     const range lines = split(s->N * s->H, 1, team->rank, team->size);
     g->size = s->N * s->OH * s->OW * s->C;
     g->end = dx + lines.end * pitch;
+    g->stream = s->C >= LANES && s->C % QUAD == 0 && (uintptr_t)dx % 16 == 0 &&
+                s->N * s->H * pitch * (int64_t)sizeof(real) >= STREAM_CACHES * fnn_l2_cache();
     const bool apart = s->stride_h >= s->KH && s->stride_w >= s->KW;
     for (int64_t line = lines.begin; line < lines.end; line++) {
         const int64_t n = line / s->H, h = line % s->H;
@@ -159,6 +171,7 @@ static inline __attribute__((always_inline)) void run(gradient *g, pooling kind,
             collect(g, kind, n, h + s->pad_top, w + s->pad_left, oh, ow, row + w * s->C);
         }
     }
+    if (g->stream) stream_end();
 }
 
 static fnn_plan plan(const fnn_conv2d_shape *s, int max_members)
