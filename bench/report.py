@@ -100,7 +100,7 @@ def cells(row: Row) -> tuple[str, ...]:
     share = row.get("peak_share")
     return (
         row["op"],
-        row["shape"],
+        ", ".join(filter(None, (row["shape"], row.get("algorithm")))),
         row["dtype"],
         str(row["threads"]),
         row["isa"],

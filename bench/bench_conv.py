@@ -1,4 +1,7 @@
-"""Convolution and its gradients: LeNet-5's layers, first layers on photographs, three of VGG's."""
+"""Convolution and its gradients: the layers of LeNet-5 and VGG, first layers, and others.
+
+Rates count the multiply-adds of a direct convolution, whatever the algorithm.
+"""
 
 from functools import partial
 from typing import NamedTuple
@@ -36,16 +39,16 @@ class Layer(NamedTuple):
     def options(self):
         return {"padding": self.padding, "stride": self.stride}
 
-    def algorithm(self, conv_pass):
+    def algorithm(self, conv_pass, dtype):
         """Which way fastnn computes that pass."""
         x, w = (self.n, self.size, self.size, self.c), (self.o, self.k, self.k, self.c)
-        return fastnn.get_conv2d_algorithms(x, w, **self.options)[conv_pass]
+        return fastnn.get_conv2d_algorithms(x, w, dtype=dtype, **self.options)[conv_pass]
 
     @property
     def flops(self):
         return 2 * self.n * self.y_size**2 * self.o * self.k**2 * self.c
 
-    def arrays(self, rng):
+    def arrays(self, rng, dtype):
         """x, w, b, dy."""
         shapes = [
             (self.n, self.size, self.size, self.c),
@@ -53,7 +56,7 @@ class Layer(NamedTuple):
             (self.o,),
             (self.n, self.y_size, self.y_size, self.o),
         ]
-        return [rng.standard_normal(shape).astype(np.float32) for shape in shapes]
+        return [rng.standard_normal(shape, dtype) for shape in shapes]
 
 
 LENET = [
@@ -62,29 +65,59 @@ LENET = [
     for layer in ((28, 1, 6, 5, 2), (32, 1, 6, 5, 0), (14, 6, 16, 5, 0))
 ]
 FIRST = [Layer(4, 224, 3, 64, 3, 1), Layer(64, 32, 3, 64, 3, 1), Layer(1, 224, 3, 64, 7, 3, 2)]
-VGG = [Layer(16, 32, 3, 64, 3, 1), Layer(16, 32, 64, 64, 3, 1), Layer(16, 16, 128, 128, 3, 1)]
+VGG_CHANNELS = [(64, 64), (64, 128), (128, 128), (128, 256), (256, 256), (256, 512), (512, 512)]
+VGG_224 = [
+    *(Layer(4, 224 >> (i + 1) // 2, *io, 3, 1) for i, io in enumerate(VGG_CHANNELS)),
+    Layer(4, 14, 512, 512, 3, 1),
+]
+VGG_32 = [Layer(64, 32 >> (i + 1) // 2, *io, 3, 1) for i, io in enumerate(VGG_CHANNELS)]
+OTHERS = [
+    Layer(4, 56, 64, 256, 1, 0),
+    Layer(4, 56, 256, 64, 1, 0),
+    Layer(4, 27, 48, 128, 5, 2),
+    Layer(4, 56, 128, 256, 3, 1, 2),
+]
+GROUPS = {
+    "LeNet-5": LENET,
+    "first layers": FIRST,
+    "VGG at 224": VGG_224,
+    "VGG at 32": VGG_32,
+    "others": OTHERS,
+}
+CASES = [(name, layer, np.float32) for name, layers in GROUPS.items() for layer in layers] + [
+    ("float64", layer, np.float64)
+    for layer in (Layer(4, 56, 64, 64, 3, 1), Layer(4, 14, 256, 256, 3, 1), *OTHERS)
+]
 
-every_layer = pytest.mark.parametrize("layer", LENET + FIRST + VGG, ids=str)
 
-EPS = harness.eps(np.float32)
+def name(value):
+    """The id of a layer or a dtype."""
+    return value.__name__ if isinstance(value, type) else str(value)
+
+
+every_layer = pytest.mark.parametrize(("group", "layer", "dtype"), CASES, ids=name)
+
+SOME = [0, -1]
+"""Channels of the result that are checked, in the last image: each is independent of the others."""
 
 
 @every_layer
-def test_conv2d(compare, rng, threads, layer):
-    x, w, b, dy = layer.arrays(rng)
-    some = [layer.n - 1]  # images are independent
-    want = reference.conv2d(x[some], w, b, **layer.options)
-    size = reference.conv2d(np.abs(x[some]), np.abs(w), np.abs(b), **layer.options)
-    terms = layer.k**2 * layer.c + 1
+def test_conv2d(compare, rng, threads, group, layer, dtype):
+    x, w, b, dy = layer.arrays(rng, dtype)
+    few, last = w[SOME], x[-1:]
+    want = reference.conv2d(last, few, b[SOME], **layer.options)
+    size = reference.conv2d(np.abs(last), np.abs(few), np.abs(b[SOME]), **layer.options)
+    bound = (layer.k**2 * layer.c + 1) * harness.eps(dtype) * size
 
     compare(
         op="conv2d",
         shape=str(layer),
-        algorithm=layer.algorithm("forward"),
-        dtype=np.float32,
+        algorithm=layer.algorithm("forward", dtype),
+        dtype=dtype,
+        group=group,
         threads=threads,
         ours=partial(fastnn.conv2d, x, w, b, **layer.options, out=np.empty_like(dy)),
-        check=lambda y: harness.assert_within(y[some], want, terms * EPS * size),
+        check=lambda y: harness.assert_within(y[-1:, ..., SOME], want, bound),
         numpy=lambda: numpy_conv2d.conv2d(x, w, b, layer.padding, layer.stride),
         torch=lambda: torch_peer.conv2d(threads, x, w, b, layer.padding, layer.stride),
         from_torch=torch_peer.nhwc,
@@ -93,13 +126,13 @@ def test_conv2d(compare, rng, threads, layer):
 
 
 @every_layer
-def test_conv2d_backward_input(compare, rng, threads, layer):
-    x, w, _, dy = layer.arrays(rng)
-    some = [layer.n - 1]
-    shape = x[some].shape
-    want = reference.conv2d_backward_input(dy[some], w, shape, **layer.options)
-    size = reference.conv2d_backward_input(np.abs(dy[some]), np.abs(w), shape, **layer.options)
-    terms = layer.k**2 * layer.o
+def test_conv2d_backward_input(compare, rng, threads, group, layer, dtype):
+    x, w, _, dy = layer.arrays(rng, dtype)
+    few, last = w[..., SOME], dy[-1:]
+    shape = x[-1:, ..., SOME].shape
+    want = reference.conv2d_backward_input(last, few, shape, **layer.options)
+    size = reference.conv2d_backward_input(np.abs(last), np.abs(few), shape, **layer.options)
+    bound = layer.k**2 * layer.o * harness.eps(dtype) * size
     ours = partial(
         fastnn.conv2d_backward_input, dy, w, x.shape, **layer.options, out=np.empty_like(x)
     )
@@ -107,11 +140,12 @@ def test_conv2d_backward_input(compare, rng, threads, layer):
     compare(
         op="conv2d_backward_input",
         shape=str(layer),
-        algorithm=layer.algorithm("backward_input"),
-        dtype=np.float32,
+        algorithm=layer.algorithm("backward_input", dtype),
+        dtype=dtype,
+        group=group,
         threads=threads,
         ours=ours,
-        check=lambda dx: harness.assert_within(dx[some], want, terms * EPS * size),
+        check=lambda dx: harness.assert_within(dx[-1:, ..., SOME], want, bound),
         numpy=lambda: numpy_conv2d.conv2d_backward_input(
             dy, w, x.shape, layer.padding, layer.stride
         ),
@@ -124,14 +158,13 @@ def test_conv2d_backward_input(compare, rng, threads, layer):
 
 
 @every_layer
-def test_conv2d_backward_weight(compare, rng, threads, layer):
-    x, w, _, dy = layer.arrays(rng)
-    some = [0, layer.o - 1]  # kernels are independent
-    few = np.ascontiguousarray(dy[..., some])
-    shape = w[some].shape
+def test_conv2d_backward_weight(compare, rng, threads, group, layer, dtype):
+    x, w, _, dy = layer.arrays(rng, dtype)
+    few = np.ascontiguousarray(dy[..., SOME])
+    shape = w[SOME].shape
     want = reference.conv2d_backward_weight(few, x, shape, **layer.options)
     size = reference.conv2d_backward_weight(np.abs(few), np.abs(x), shape, **layer.options)
-    terms = layer.n * layer.y_size**2
+    bound = layer.n * layer.y_size**2 * harness.eps(dtype) * size
     ours = partial(
         fastnn.conv2d_backward_weight, dy, x, w.shape, **layer.options, out=np.empty_like(w)
     )
@@ -139,11 +172,12 @@ def test_conv2d_backward_weight(compare, rng, threads, layer):
     compare(
         op="conv2d_backward_weight",
         shape=str(layer),
-        algorithm=layer.algorithm("backward_weight"),
-        dtype=np.float32,
+        algorithm=layer.algorithm("backward_weight", dtype),
+        dtype=dtype,
+        group=group,
         threads=threads,
         ours=ours,
-        check=lambda dw: harness.assert_within(dw[some], want, terms * EPS * size),
+        check=lambda dw: harness.assert_within(dw[SOME], want, bound),
         numpy=lambda: numpy_conv2d.conv2d_backward_weight(
             dy, x, w.shape, layer.padding, layer.stride
         ),
