@@ -80,6 +80,9 @@ CONVS = [
 
 EMPTY = [
     Conv((0, 5, 5, 3), 4, (3, 3)),  # no images
+    Conv((0, 5, 5, 16), 20, (3, 3), padding=1),  # none, by Winograd's algorithm in float32
+    Conv((0, 5, 5, 16), 20, (3, 3), padding=1, stride=2),
+    Conv((0, 5, 5, 6), 6, (3, 3), groups=6),  # none, depthwise
     Conv((2, 5, 5, 0), 4, (3, 3)),  # no channels: the bias alone
     Conv((2, 5, 5, 3), 0, (3, 3)),  # no filters
     Conv((2, 0, 5, 3), 4, (1, 1), padding=1),  # images without pixels

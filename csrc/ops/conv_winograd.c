@@ -45,7 +45,8 @@ static blocks make_blocks(const pass *p)
     b.CB = equal_blocks(C, MAX_CB, LANES);
     b.OB = min_i64(PANELS, ceil_div(O, TILE_COLS)) * TILE_COLS;
     const int64_t room = V_BYTES / (FREQUENCIES * (int64_t)sizeof(real)) / C;
-    b.squares = min_i64(max_i64(TILE_ROWS, min_i64(MAX_SQUARES, room)), square_count(&p->in));
+    const int64_t most = max_i64(TILE_ROWS, min_i64(MAX_SQUARES, room));
+    b.squares = max_i64(1, min_i64(most, square_count(&p->in)));
     b.v_step = b.squares * b.CB + LINE;
     b.u_step = b.CB * TILE_COLS + LINE;
     b.m_step = b.squares * b.OB + LINE;
@@ -144,7 +145,7 @@ static fnn_plan make_plan(const pass *p, int max_members)
 {
     const blocks b = make_blocks(p);
     const int64_t count = square_count(&p->in);
-    const int64_t parts = max_i64(count / max_i64(1, b.squares), ceil_div(p->out.C, TILE_COLS));
+    const int64_t parts = max_i64(count / b.squares, ceil_div(p->out.C, TILE_COLS));
     const int members = members_for(winograd_work(&p->in, &p->out), WINOGRAD_PER_MEMBER,
                                     (int)min_i64(max_members, parts));
     return (fnn_plan){members, (size_t)members * member_size(&b)};

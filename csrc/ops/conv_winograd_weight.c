@@ -31,8 +31,8 @@ static blocks make_blocks(const fnn_conv2d_shape *s)
     b.dy.H = s->OH, b.dy.W = s->OW, b.dy.C = s->O;
     b.count = square_count(&b.x);
     const int64_t room = VM_BYTES / (FREQUENCIES * (int64_t)sizeof(real)) / (s->C + s->O);
-    b.chunks = ceil_div(b.count, max_i64(TILE_ROWS, min_i64(MAX_SQUARES, room)));
-    b.squares = ceil_div(b.count, max_i64(1, b.chunks));
+    b.chunks = max_i64(1, ceil_div(b.count, max_i64(TILE_ROWS, min_i64(MAX_SQUARES, room))));
+    b.squares = ceil_div(b.count, b.chunks); /* an empty batch is one chunk of none */
     b.CB = equal_blocks(s->C, MAX_CB, LANES);
     b.v_step = b.squares * b.CB + LINE;
     b.m_row = ceil_div(s->O, LANES) * LANES + LINE;
