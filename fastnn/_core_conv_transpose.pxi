@@ -92,7 +92,7 @@ def conv_transpose2d(x, w, b=None, *, stride=1, padding=0, output_padding=0, dil
     ``y[n, oh, ow, o] = activation(b[o] + sum over h, w, i of x[n, h, w, i] * w[i, kh, kw, o])``
     over the pixels (h, w) and taps (kh, kw) with ``oh = h * stride - pad_top + kh * dilation``,
     ow likewise: every pixel of x adds its multiple of the kernel to y, `stride` apart. The sum is
-    one fma chain, (h, w, i) ascending.
+    one fma chain, (h, w, i) ascending, except by "winograd": see `conv2d`.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ def conv_transpose2d_backward_input(dy, w, *, stride=1, padding=0, output_paddin
 
     ``dx[n, h, w, i] = sum over kh, kw, o of dy[n, oh, ow, o] * w[i, kh, kw, o]`` with
     ``oh = h * stride - pad_top + kh * dilation``, ow likewise, and zeros outside dy: one fma chain,
-    (kh, kw, o) ascending.
+    (kh, kw, o) ascending, except by "winograd": see `conv2d`.
 
     Parameters
     ----------
@@ -258,8 +258,8 @@ def conv_transpose2d_backward_weight(dy, x, w_shape, *, stride=1, padding=0, out
     """Gradient of `conv_transpose2d` with respect to w.
 
     ``dw[i, kh, kw, o] = sum over n, h, w of x[n, h, w, i] * dy[n, oh, ow, o]``. The pixels of x are
-    cut in chunks by the shape alone; each chunk is one fma chain, and the chunks are added in
-    order, so the result does not depend on the number of threads.
+    cut in chunks by the shape alone; each chunk is one fma chain (by "winograd" one per frequency:
+    see `conv2d`), and the chunks are added in order, so the result does not depend on the number of threads.
 
     Parameters
     ----------
