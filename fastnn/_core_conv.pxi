@@ -124,12 +124,13 @@ def conv2d(x, w, b=None, *, stride=1, padding=0, dilation=1, groups=1, activatio
     compute the same chains without patches.
 
     "winograd", for float32 and 3x3 filters at stride 1 without dilation or groups, with 16 and more
-    channels on both sides and results of more than 2 pixels each way, takes a quarter of the multiplications: F(4x4, 3x3) of Lavin and Gray, "Fast Algorithms for
-    Convolutional Neural Networks" (2016), section 4.2, at the points 0, +-1/sqrt(2), +-sqrt(2) and
-    infinity. Over 512 channels of normal numbers its root mean square error was 2.1e-6 of the
-    result's, 1.8 times that of the chain; that of the gradients 1.8 times (input) and 1.7 times
-    (weight). Outputs are computed by squares of 4x4: what is not finite may reach all outputs of a
-    square that reads it, and so may what overflows, 20 times as large, in the transforms.
+    channels on both sides and results of more than 2 pixels each way, takes a quarter of the
+    multiplications: F(4x4, 3x3) of Lavin and Gray, "Fast Algorithms for Convolutional Neural
+    Networks" (2016), section 4.2, at the points 0, +-1/sqrt(2), +-sqrt(2) and infinity. Over 512
+    channels of normal numbers its root mean square error was 2.1e-6 of the result's, 1.8 times that
+    of the chain; that of the gradients 1.8 times (input) and 1.7 times (weight). Outputs are
+    computed by squares of 4x4: what is not finite may reach all outputs of a square that reads it,
+    and so may what overflows, 20 times as large, in the transforms.
     """
     cdef Array vx, vw, vb, vy
     cdef fnn_conv2d_forward_args args

@@ -259,7 +259,8 @@ def conv_transpose2d_backward_weight(dy, x, w_shape, *, stride=1, padding=0, out
 
     ``dw[i, kh, kw, o] = sum over n, h, w of x[n, h, w, i] * dy[n, oh, ow, o]``. The pixels of x are
     cut in chunks by the shape alone; each chunk is one fma chain (by "winograd" one per frequency:
-    see `conv2d`), and the chunks are added in order, so the result does not depend on the number of threads.
+    see `conv2d`), and the chunks are added in order, so the result does not depend on the number of
+    threads.
 
     Parameters
     ----------
