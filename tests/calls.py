@@ -41,7 +41,8 @@ def calls(dtype, *, m, n, k, conv, activation="tanh"):
     """Every kernel: (m, k) times (k, n), that convolution, pools of its x, and m rows of n."""
     rng = np.random.default_rng(7)
     products = _products(rng, dtype, m, n, k, activation)
-    images = _convolutions(rng, dtype, conv, activation) + _pools(rng, dtype, conv.x)
+    images = _convolutions(rng, dtype, conv, activation)
+    images += _pools(rng, dtype, conv.x) + _other_pools(rng, dtype, conv.x)
     images += _convolutions(rng, dtype, WINOGRAD, activation, " by Winograd")
     return products + images + _elementwise(rng, dtype, m, n) + _losses(rng, dtype, m, n)
 
@@ -171,6 +172,25 @@ def _pools(rng, dtype, shape):
     def maximum_backward(dy, indices, out):
         return (fastnn.max_pool2d_backward(dy, indices, shape, out=out, **window),)
 
+    return [
+        Call(
+            "max_pool2d", (x,), y.shape, lambda x, out: (fastnn.max_pool2d(x, out=out, **window),)
+        ),
+        Call(
+            "max_pool2d with indices",
+            (x,),
+            y.shape,
+            lambda x, out: fastnn.max_pool2d(x, return_indices=True, out=out, **window),
+        ),
+        Call("max_pool2d_backward", (dy, indices), shape, maximum_backward),
+        Call("avg_pool2d", (x,), y.shape, average),
+        Call("avg_pool2d_backward", (dy,), shape, average_backward),
+    ]
+
+
+def _other_pools(rng, dtype, shape):
+    """Windows apart, with ReLU; all of an image; and with a coefficient and bias."""
+    x = normal(rng, shape, dtype)
     coefficient, bias = (normal(rng, shape[-1], dtype) for _ in range(2))
     ceil = {"kernel_size": 2, "ceil_mode": True, "activation": "relu"}
     apart, places = fastnn.max_pool2d(x, return_indices=True, **ceil)
@@ -218,18 +238,6 @@ def _pools(rng, dtype, shape):
             coefficient.shape,
             subsample_coefficient,
         ),
-        Call(
-            "max_pool2d", (x,), y.shape, lambda x, out: (fastnn.max_pool2d(x, out=out, **window),)
-        ),
-        Call(
-            "max_pool2d with indices",
-            (x,),
-            y.shape,
-            lambda x, out: fastnn.max_pool2d(x, return_indices=True, out=out, **window),
-        ),
-        Call("max_pool2d_backward", (dy, indices), shape, maximum_backward),
-        Call("avg_pool2d", (x,), y.shape, average),
-        Call("avg_pool2d_backward", (dy,), shape, average_backward),
     ]
 
 

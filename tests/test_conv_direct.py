@@ -11,6 +11,7 @@ import fastnn
 from arrays import integers, normal
 from bits import assert_same_bits
 from fastnn import reference
+from fastnn.reference import windows
 from geometry import CONVS, Conv
 from test_conv2d import arrays, convs
 
@@ -93,6 +94,30 @@ def test_has_the_bits_of_im2col(rng, dtype, conv):
             out = np.full(conv.x, np.nan, dtype)
             got = fastnn.conv2d_backward_input(dy, w, conv.x, **conv.options, out=out)
             assert_same_bits(got, dx)
+
+
+@every_conv
+@pytest.mark.parametrize("activation", [None, "relu", "tanh"])
+def test_transposed_with_bias_and_activation(rng, dtype, conv, activation):
+    """The gradient of the input, and what the transposed convolution does with it."""
+    _, w, _, dy = arrays(normal, rng, conv, dtype)
+    b = normal(rng, conv.x[3], dtype)
+    dx = by_im2col(fastnn.conv2d_backward_input, dy, w, conv.x, **conv.options)
+    (top, bottom), (left, right) = windows.sides(conv.padding)
+    steps = windows.pair(conv.stride)
+    reach = [d * (k - 1) + 1 for d, k in zip(windows.pair(conv.dilation), conv.kernel, strict=True)]
+    seen = [  # rows and columns of dx that the windows reach
+        (n - 1) * step + r - before - after
+        for n, step, r, before, after in zip(
+            conv.y[1:3], steps, reach, (top, left), (bottom, right), strict=True
+        )
+    ]
+    extra = [size - n for size, n in zip(conv.x[1:3], seen, strict=True)]
+    y = fastnn.conv_transpose2d(
+        dy, w, b, **conv.options, output_padding=tuple(extra), activation=activation
+    )
+    want = dx + b
+    assert_same_bits(y, getattr(fastnn, activation)(want) if activation else want)
 
 
 @pytest.mark.parametrize("conv", CONVS, ids=str)

@@ -4,7 +4,7 @@
 /* Rows per chunk: long enough that a chunk pays for its partial sum, and short, as the rounding
  * error of a sum grows with its length. A chunk of few columns is summed in strands, several rows
  * side by side, to fill the vectors; the strands are then added in order. */
-enum { CHUNK_ROWS = 1024, LINE = 64 };
+enum { CHUNK_ROWS = 1024, STRAND_SIZE = 64 };
 
 static inline int64_t chunk_count(const fnn_bias_backward_args *a)
 {
@@ -13,7 +13,7 @@ static inline int64_t chunk_count(const fnn_bias_backward_args *a)
 
 static inline int64_t strand_count(int64_t O)
 {
-    return max_i64(1, LINE / max_i64(O, 1));
+    return max_i64(1, STRAND_SIZE / max_i64(O, 1));
 }
 
 fnn_plan VARIANT(bias_backward_plan)(const void *args, int max_members)

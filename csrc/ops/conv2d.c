@@ -2,22 +2,19 @@
  * the instruction set alone, so that an image's result depends on nothing else. */
 #include "ops/conv2d.h"
 
-/* NULL where there is none. */
 static const conv_method *const methods[FNN_CONV_ALGORITHMS] = {
     [FNN_CONV_IM2COL] = im2col_methods,
-    [FNN_CONV_WINOGRAD] = winograd_methods,
     [FNN_CONV_DIRECT] = direct_methods,
     [FNN_CONV_DEPTHWISE] = depthwise_methods,
+    [FNN_CONV_WINOGRAD] = winograd_methods,
 };
 
 static fnn_conv_algorithm choose(const fnn_conv2d_shape *s, fnn_conv_pass pass)
 {
-    if (s->algorithm != FNN_CONV_AUTO) return s->algorithm;
-    for (int a = FNN_CONV_ALGORITHMS - 1; a > FNN_CONV_IM2COL; a--) {
-        const conv_method *m = methods[a] ? &methods[a][pass] : NULL;
-        if (m && m->takes && m->takes(s)) return (fnn_conv_algorithm)a;
-    }
-    return FNN_CONV_IM2COL;
+    if (s->algorithm == FNN_CONV_IM2COL) return FNN_CONV_IM2COL;
+    for (int a = FNN_CONV_ALGORITHMS - 1; a > FNN_CONV_IM2COL; a--)
+        if (methods[a][pass].takes(s)) return (fnn_conv_algorithm)a;
+    return FNN_CONV_IM2COL; /* which takes all */
 }
 
 static const conv_method *method(const fnn_conv2d_shape *s, fnn_conv_pass pass)
@@ -37,24 +34,16 @@ void VARIANT(conv2d_forward_run)(const void *args, const fnn_team *team)
     method(&f->shape, FNN_CONV_FORWARD)->run(args, team);
 }
 
-/* The direct way has no bias and no activation; im2col gives the same bits. */
-static const conv_method *backward_input_method(const fnn_conv2d_backward_input_args *i)
-{
-    const fnn_conv_algorithm a = choose(&i->shape, FNN_CONV_BACKWARD_INPUT);
-    const bool plain = !i->bias && i->activation == FNN_IDENTITY;
-    return &methods[a == FNN_CONV_DIRECT && !plain ? FNN_CONV_IM2COL : a][FNN_CONV_BACKWARD_INPUT];
-}
-
 fnn_plan VARIANT(conv2d_backward_input_plan)(const void *args, int max_members)
 {
     const fnn_conv2d_backward_input_args *i = args;
-    return backward_input_method(i)->plan(args, max_members);
+    return method(&i->shape, FNN_CONV_BACKWARD_INPUT)->plan(args, max_members);
 }
 
 void VARIANT(conv2d_backward_input_run)(const void *args, const fnn_team *team)
 {
     const fnn_conv2d_backward_input_args *i = args;
-    backward_input_method(i)->run(args, team);
+    method(&i->shape, FNN_CONV_BACKWARD_INPUT)->run(args, team);
 }
 
 fnn_plan VARIANT(conv2d_backward_weight_plan)(const void *args, int max_members)

@@ -3,6 +3,7 @@
 #include "ops/conv_depthwise.h"
 
 #include "ops/activation.h"
+#include "ops/phases.h"
 
 /* Along one axis, outputs that see the same taps of the kernel. Forward these are all; going back,
  * where outputs are the pixels of x and inputs those of dy, they are `stride` apart. Tap t of output
@@ -24,36 +25,20 @@ static axis forward_axis(int64_t outs, int64_t taps, int64_t stride, int64_t pad
                   .spacing = dilation};
 }
 
-static int64_t greatest_common_divisor(int64_t a, int64_t b)
-{
-    while (b != 0) {
-        const int64_t rest = a % b;
-        a = b;
-        b = rest;
-    }
-    return a;
-}
-
-/* Pixels first, first + stride, ... of `outs`. Tap k saw pixel h from output (h + pad - k*dilation)
- * / stride, if that is whole: so did every period-th tap, if any. Outputs ascend from the last tap
- * to the first, and so are the filters laid out. */
+/* Outputs ascend from the last tap to the first, and so are the filters laid out. */
 static axis backward_axis(int64_t first, int64_t outs, int64_t taps, int64_t stride, int64_t pad,
                           int64_t dilation)
 {
-    const int64_t period = stride / greatest_common_divisor(stride, dilation);
-    int64_t k = 0;
-    while (k < taps && k < period && (first + pad - k * dilation) % stride != 0) k++;
-    const int64_t count = k < taps && k < period ? (taps - 1 - k) / period + 1 : 0;
-    const int64_t last = count > 0 ? k + (count - 1) * period : taps - 1;
-    return (axis){.outs = ceil_div(outs - first, stride),
+    const phase p = find_phase(first, outs, stride, pad, taps, dilation);
+    return (axis){.outs = p.pixels,
                   .first_out = first,
                   .out_step = stride,
-                  .taps = count,
-                  .first_tap = taps - 1 - last,
-                  .tap_step = period,
-                  .origin = (first + pad - last * dilation) / stride,
+                  .taps = p.taps,
+                  .first_tap = p.taps > 0 ? taps - 1 - p.last : 0,
+                  .tap_step = p.period,
+                  .origin = p.origin,
                   .step = 1,
-                  .spacing = period * dilation / stride};
+                  .spacing = p.spacing};
 }
 
 /* What either pass computes: y from x, or dx from dy. */
@@ -197,11 +182,6 @@ static void run(const pass *p, const real *w, const fnn_team *team)
         compute_rows(p, &a, filters, rows.begin / p->H, first, last, mine);
         rows.begin += last - first;
     }
-}
-
-static int64_t round_up(int64_t n, int64_t multiple)
-{
-    return ceil_div(n, multiple) * multiple;
 }
 
 static pass forward_pass(const fnn_conv2d_forward_args *f)

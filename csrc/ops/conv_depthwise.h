@@ -13,7 +13,7 @@
 #include "ops/conv2d.h"
 #include "ops/vector.h"
 
-enum { LINE = 64 / sizeof(real), LINE_VECS = LINE / LANES };
+enum { LINE_VECS = LINE / LANES };
 
 /* Outputs side by side, whose sums are in registers: enough to hide that a step takes 4 cycles. */
 enum { TILE = 8 };

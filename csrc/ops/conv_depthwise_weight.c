@@ -4,18 +4,16 @@
 #include "ops/conv_depthwise.h"
 #include "ops/reduce.h"
 
-/* Rows of outputs are cut in chunks that members share, each with filters of its own, which are
- * then added in order. The cut depends on the shape alone. */
-enum { CHUNK_PIXELS = 512, MAX_CHUNKS = 64, CHUNKS_SIZE = 1 << 20 };
+/* Chunks end with a row of outputs. */
+enum { CHUNK_PIXELS = 512 };
 
 /* Multiply-adds per member. */
 static const int64_t WORK_PER_MEMBER = 200000;
 
 static int64_t chunk_count(const fnn_conv2d_shape *s)
 {
-    const int64_t room = max_i64(1, CHUNKS_SIZE / max_i64(1, filters_size(s)));
-    const int64_t rows = max_i64(1, min_i64(s->N * s->OH, window_count(s) / CHUNK_PIXELS));
-    return min_i64(min_i64(MAX_CHUNKS, room), rows);
+    const int64_t chunks = pixel_chunks(window_count(s), CHUNK_PIXELS, filters_size(s));
+    return max_i64(1, min_i64(s->N * s->OH, chunks));
 }
 
 static band make_band(const fnn_conv2d_shape *s)

@@ -7,11 +7,6 @@
 /* Taps per axis that these ways take, so that what they list per row of taps lies on the stack. */
 enum { MAX_KERNEL = 16 };
 
-static inline int64_t round_up(int64_t n, int64_t multiple)
-{
-    return ceil_div(n, multiple) * multiple;
-}
-
 /* ---- rows of an image ------------------------------------------------------------------------
  *
  * A convolution goes down an image, and of the rows that it reads, laid out as its loops like them,

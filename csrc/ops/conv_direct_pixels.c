@@ -385,6 +385,6 @@ void pixels_backward_input_run(const void *args, const fnn_team *team)
 {
     const fnn_conv2d_backward_input_args *i = args;
     const correlation c = describe(&i->shape, FNN_CONV_BACKWARD_INPUT);
-    const operands o = {i->dy, i->w, NULL, i->dx, FNN_IDENTITY};
+    const operands o = {i->dy, i->w, i->bias, i->dx, i->activation};
     run(&c, &o, team);
 }

@@ -3,6 +3,7 @@
  * and rows of taps side by side. Pixels come in ascending order, so a sum is the same chain as
  * where dx gathers what it needs of dy; but no product is one with padding, which is half of them
  * where images are small, and none is for a stride's sake. */
+#include "ops/activation.h"
 #include "ops/conv_direct.h"
 #include "ops/tile.h"
 
@@ -151,10 +152,15 @@ static void begin_rows(const scattering *c, dx_rows *rows, int64_t end)
 static void finish_rows(const scattering *c, dx_rows *rows, int64_t end, real *image)
 {
     const fnn_conv2d_shape *s = c->s;
+    const int64_t size = s->W * s->C;
+    const real *bias = c->args->bias;
     for (; rows->done < end; rows->done++) {
         begin_rows(c, rows, rows->done + 1);
-        memcpy(image + rows->done * s->W * s->C, dx_row(c, rows, rows->done) + s->pad_left * s->C,
-               (size_t)(s->W * s->C) * sizeof(real));
+        real *dx = image + rows->done * size;
+        memcpy(dx, dx_row(c, rows, rows->done) + s->pad_left * s->C, (size_t)size * sizeof(real));
+        for (int64_t w = 0; bias && w < s->W; w++)
+            for (int64_t i = 0; i < s->C; i++) dx[w * s->C + i] += bias[i];
+        if (c->args->activation != FNN_IDENTITY) activate(c->args->activation, dx, dx, size);
     }
 }
 

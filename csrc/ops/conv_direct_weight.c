@@ -7,8 +7,7 @@
 #include "ops/conv_direct.h"
 #include "ops/tile.h"
 
-/* Chunks have about that many pixels; and their sums together no more elements. */
-enum { CHUNK_PIXELS = 1024, MAX_CHUNKS = 64, CHUNKS_SIZE = 1 << 20 };
+enum { CHUNK_PIXELS = 1024 };
 
 /* Bytes of dy that one tile after another reads, from L1, and the most rows of it. */
 enum { BLOCK_BYTES = 8192, BLOCK_ROWS = 16 };
@@ -161,8 +160,7 @@ static gradient describe(const fnn_conv2d_backward_weight_args *args)
     gradient g = {.args = args, .s = s, .Q = s->KW * s->C, .OP = round_up(s->O, LANES)};
     if (args->dy) g.dy_end = (const real *)args->dy + window_count(s) * s->O;
     g.size = s->KH * g.Q * g.OP;
-    const int64_t room = max_i64(1, CHUNKS_SIZE / max_i64(1, g.size));
-    const int64_t chunks = min_i64(min_i64(MAX_CHUNKS, room), window_count(s) / CHUNK_PIXELS);
+    const int64_t chunks = pixel_chunks(window_count(s), CHUNK_PIXELS, g.size);
     g.chunks = max_i64(1, min_i64(chunks, saturating_mul(s->N, s->OH)));
     const int64_t pixels = max_i64(16, BLOCK_BYTES / (s->O * (int64_t)sizeof(real)));
     g.block_cols = min_i64(pixels, s->OW);
@@ -183,8 +181,8 @@ int64_t weight_workspace(const fnn_conv2d_shape *s)
 /* A few lines at a time, while a tile is computed. */
 static inline void fetch(const char **from, const char *end)
 {
-    enum { LINES = 8, LINE = 64 };
-    for (int i = 0; i < LINES && *from < end; i++, *from += LINE) __builtin_prefetch(*from, 0, 2);
+    enum { LINES = 8, BYTES = LINE * sizeof(real) };
+    for (int i = 0; i < LINES && *from < end; i++, *from += BYTES) __builtin_prefetch(*from, 0, 2);
 }
 
 /* All tiles of taps x `vecs` vectors of filters, over the pixels that t describes. */

@@ -101,21 +101,15 @@ static void backward_input_run(const void *args, const fnn_team *team)
 
 /* ---- backward, weight: dW (O x K) = dY^T (O x pixels) @ patches(X) (pixels x K) -------------- */
 
-/* The sum runs over every pixel of the batch while dW may be a few hundred numbers: the pixels are
- * cut in chunks that members share, each with a dW of its own, which are then added in order. The
- * cut depends on the shape alone. Chunks as short as this still fill the K loop of the tile;
- * their dW together stay below CHUNKS_SIZE elements, so that large filters, which have parallelism
- * enough in themselves, take few. */
-enum { CHUNK_PIXELS = 1024, MAX_CHUNKS = 64, CHUNKS_SIZE = 1 << 20 };
+/* Chunks as short as this still fill the K loop of the tile. */
+enum { CHUNK_PIXELS = 1024 };
 
 /* Multiply-adds per member: twice those of a product, as there are the chunks to add. */
 static const int64_t WORK_PER_MEMBER = 400000;
 
 static int64_t chunk_count(const fnn_conv2d_shape *s)
 {
-    const int64_t size = max_i64(1, s->O * filter_size(s));
-    const int64_t room = max_i64(1, CHUNKS_SIZE / size);
-    return max_i64(1, min_i64(min_i64(MAX_CHUNKS, room), window_count(s) / CHUNK_PIXELS));
+    return pixel_chunks(window_count(s), CHUNK_PIXELS, s->O * filter_size(s));
 }
 
 static product weight_product(const fnn_conv2d_backward_weight_args *w, int64_t group, range chunk,

@@ -4,9 +4,6 @@
 
 #include "ops/winograd.h"
 
-/* Distances between frequencies are such that the 36 of them start in different sets of a cache. */
-enum { LINE = 64 / (int)sizeof(real) };
-
 /* Multiply-adds of the products that pay for one more member. */
 enum { WINOGRAD_PER_MEMBER = 200000 };
 

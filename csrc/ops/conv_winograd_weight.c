@@ -10,8 +10,6 @@
  * the transform, while they are a quarter of U. The cut depends on the shape alone. */
 #include "ops/conv2d.h"
 #include "ops/conv_winograd.h"
-#include "ops/tile.h"
-#include "ops/winograd.h"
 
 enum { MAX_SQUARES = 96, MAX_CB = 64, OB = 4 * TILE_ROWS, VM_BYTES = 10 << 20 };
 
@@ -44,37 +42,6 @@ static blocks make_blocks(const fnn_conv2d_shape *s)
     return b;
 }
 
-/* U = M^T V for `outputs` outputs and `cols` channels; m and v are those of the first. */
-static void multiply(const blocks *b, int64_t count, int64_t outputs, int64_t cols, const real *m,
-                     const real *v, real *u)
-{
-    tile_args t = {.kc = count,
-                   .a_rs = 1,
-                   .a_cs = b->m_row,
-                   .b_rs = b->CB,
-                   .b_step = TILE_COLS,
-                   .factor = 1,
-                   .out_rs = b->CB,
-                   .out_step = TILE_COLS,
-                   .last = first_lanes(LANES)};
-    const int64_t whole = cols / TILE_COLS, rest = cols - whole * TILE_COLS;
-    const int64_t tiles = ceil_div(outputs, TILE_ROWS);
-    for (int f = 0; f < FREQUENCIES; f++, m += b->m_step, v += b->v_step, u += b->u_step)
-        for (int64_t i = 0; i < tiles; i++) {
-            const int64_t row = outputs * i / tiles, rows = outputs * (i + 1) / tiles - row;
-            t.a = m + row;
-            t.b = v;
-            t.out = u + row * b->CB;
-            t.count = whole;
-            if (whole) run_tiles((int)rows, TILE_VECS, false, A_STRIDED, &t);
-            if (!rest) continue;
-            t.b += whole * TILE_COLS;
-            t.out += whole * TILE_COLS;
-            t.count = 1;
-            run_tiles((int)rows, (int)ceil_div(rest, LANES), false, A_STRIDED, &t);
-        }
-}
-
 static void transform_chunk(const fnn_conv2d_backward_weight_args *w, const blocks *b, range chunk,
                             range own, real *v, real *m)
 {
@@ -92,12 +59,12 @@ static void transform_chunk(const fnn_conv2d_backward_weight_args *w, const bloc
 
 static size_t shared_size(const blocks *b)
 {
-    return (size_t)ceil_div((b->v + b->m) * (int64_t)sizeof(real), FNN_ALIGN) * FNN_ALIGN;
+    return (size_t)round_up((b->v + b->m) * (int64_t)sizeof(real), FNN_ALIGN);
 }
 
 static size_t member_size(const blocks *b)
 {
-    return (size_t)ceil_div(b->u * (int64_t)sizeof(real), FNN_ALIGN) * FNN_ALIGN;
+    return (size_t)round_up(b->u * (int64_t)sizeof(real), FNN_ALIGN);
 }
 
 fnn_plan winograd_backward_weight_plan(const void *args, int max_members)
@@ -125,8 +92,16 @@ void winograd_backward_weight_run(const void *args, const fnn_team *team)
         for (int64_t o = outputs.begin; o < outputs.end; o += OB)
             for (int64_t c = 0; c < C; c += b.CB) {
                 const int64_t rows = min_i64(OB, outputs.end - o), cols = min_i64(b.CB, C - c);
-                multiply(&b, chunk.end - chunk.begin, rows, cols, m + o,
-                         v + c / b.CB * FREQUENCIES * b.v_step, u);
+                const tile_args t = {.kc = chunk.end - chunk.begin,
+                                     .a = m + o,
+                                     .a_rs = 1,
+                                     .a_cs = b.m_row,
+                                     .b = v + c / b.CB * FREQUENCIES * b.v_step,
+                                     .b_rs = b.CB,
+                                     .b_step = TILE_COLS,
+                                     .out = u,
+                                     .out_rs = b.CB};
+                winograd_products(t, A_STRIDED, rows, cols, false, b.m_step, b.v_step, b.u_step);
                 winograd_filter_gradients(u, b.u_step, b.CB, rows, cols, C, w->accumulate || i > 0,
                                           (real *)w->dw + o * TAPS * C + c);
             }

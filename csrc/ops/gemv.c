@@ -66,7 +66,7 @@ static void gemv_rows(const product *p, range cols)
 
 /* Vectors of LANES columns whose sums are under way together, as an FMA takes 4 cycles, and the
  * numbers of a column in a line of memory. */
-enum { GROUPS = 4, LINE = 64 / sizeof(real) };
+enum { GROUPS = 4 };
 
 /* y[j] += sum of x[k] * columns[j * ld + k], k ascending, for groups * LANES columns: squares of
  * them are transposed on their way into registers. Line by line, as columns may be a distance apart

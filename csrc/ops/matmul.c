@@ -90,7 +90,7 @@ void VARIANT(matmul_run)(const void *args, const fnn_team *team)
     const bool together = share_products(&p, batch, team->size);
     const range own = together ? (range){0, batch} : split(batch, 1, team->rank, team->size);
     if (own.begin == own.end) return;
-    if (!together && product_is_small(&p)) {
+    if (!together && m->dims > 0 && product_is_small(&p)) {
         run_small(m, own);
         return;
     }

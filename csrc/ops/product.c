@@ -21,11 +21,6 @@
 /* Multiply-adds that pay for one more member, some 2 us: 60^3 is 1.4 times as fast on two cores. */
 static const int64_t WORK_PER_MEMBER = 100000;
 
-static inline int64_t round_up(int64_t n, int64_t multiple)
-{
-    return ceil_div(n, multiple) * multiple;
-}
-
 /* ---- workspace ------------------------------------------------------------------------------- */
 
 static inline int64_t packed_a_size(const product *p, const blocking *s)

@@ -82,6 +82,14 @@ static inline int64_t ceil_div(int64_t a, int64_t b)
     return (a + b - 1) / b;
 }
 
+static inline int64_t round_up(int64_t n, int64_t multiple)
+{
+    return ceil_div(n, multiple) * multiple;
+}
+
+/* Elements of a line of the cache. */
+enum { LINE = 64 / sizeof(real) };
+
 /* Products of sizes that only steer a decision: too large is as good as the largest. */
 static inline int64_t saturating_mul(int64_t a, int64_t b)
 {

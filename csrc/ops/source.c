@@ -99,16 +99,6 @@ static void copy_blocks(const source *from, int64_t row, int64_t rows, int64_t c
     }
 }
 
-/* The image coordinate that position `at` (in units of 1/div) falls on, or -1. */
-static inline int64_t coordinate(int64_t at, int64_t div, int64_t size)
-{
-    if (div != 1) {
-        if (at % div != 0) return -1;
-        at /= div;
-    }
-    return at >= 0 && at < size ? at : -1;
-}
-
 static inline void zero_run(int64_t n, real *to)
 {
     for (int64_t i = 0; i < n; i++) to[i] = 0;
@@ -122,8 +112,8 @@ static void copy_taps(const patches *p, const real *line, int64_t left, int64_t 
     int64_t c = begin % C;
     for (int64_t kw = begin / C; begin < end; kw++, c = 0) {
         const int64_t run = min_i64(C - c, end - begin);
-        const int64_t w = coordinate(left + kw * p->tap_w, p->div_w, p->W);
-        if (w < 0) zero_run(run, to);
+        const int64_t w = left + kw * p->tap_w;
+        if (w < 0 || w >= p->W) zero_run(run, to);
         else copy_run(line + w * p->pixel + c, run, to);
         to += run;
         begin += run;
@@ -168,9 +158,9 @@ static void copy_patches(const source *from, int64_t row, int64_t rows, int64_t 
         int64_t kh = col / taps, begin = col % taps;
         for (int64_t done = 0; done < cols; kh++, begin = 0) {
             const int64_t end = min_i64(taps, begin + cols - done);
-            const int64_t h =
-                coordinate(i * p->step_h + p->origin_h + kh * p->tap_h, p->div_h, p->H);
-            copy_line(p, h < 0 ? NULL : image + h * pitch, j, n, begin, end, to + done, ld);
+            const int64_t h = i * p->step_h + p->origin_h + kh * p->tap_h;
+            const real *line = h < 0 || h >= p->H ? NULL : image + h * pitch;
+            copy_line(p, line, j, n, begin, end, to + done, ld);
             done += end - begin;
         }
         to += n * ld;

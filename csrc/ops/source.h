@@ -5,16 +5,16 @@
 #include "ops/real.h"
 
 /* Image patches: row p = (n*GH + i)*GW + j, column q = (kh*KW + kw)*C + c, element
- *     image[n, h, w, c] with h*div_h = i*step_h + origin_h + kh*tap_h, w likewise,
- * or 0 where that has no integer solution inside the image. Forward convolution reads x with
- * step = stride, origin = -pad, div = 1; the gradient with respect to x reads dy with step = 1,
- * origin = pad - dilation * (kernel - 1), div = stride, its filters turned round. */
+ *     image[n, h, w, c] with h = i*step_h + origin_h + kh*tap_h, w likewise,
+ * or 0 where that is outside the image. Forward convolution reads x with step = stride,
+ * origin = -pad; the gradient with respect to x reads dy, at stride 1 with step = 1,
+ * origin = pad - dilation * (kernel - 1), its filters turned round. */
 typedef struct patches {
     int64_t H, W;      /* image size */
     int64_t pixel;     /* elements from one pixel of the image to the next */
     int64_t GH, GW;    /* grid of patches per image */
     int64_t KH, KW, C; /* taps; channels read of each pixel */
-    int64_t step_h, step_w, origin_h, origin_w, tap_h, tap_w, div_h, div_w;
+    int64_t step_h, step_w, origin_h, origin_w, tap_h, tap_w;
     bool dense; /* neighbouring taps are neighbouring pixels: a row of taps is a run of memory */
 } patches;
 

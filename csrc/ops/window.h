@@ -52,13 +52,11 @@ static inline source input_patches(const fnn_conv2d_shape *s, const real *x, int
                                 .origin_w = -s->pad_left,
                                 .tap_h = s->dilation_h,
                                 .tap_w = s->dilation_w,
-                                .div_h = 1,
-                                .div_w = 1,
                                 .dense = s->dilation_w == 1 && s->groups == 1}};
 }
 
-/* For each pixel of x and each tap, from the last to the first, the outputs that saw it there:
- * (N*H*W) x (KH*KW*Og). In this order the outputs ascend: at stride 1 they are runs of memory. */
+/* At stride 1: for each pixel of x and each tap, from the last to the first, the output that saw it
+ * there: (N*H*W) x (KH*KW*Og). In this order the outputs ascend: they are runs of memory. */
 static inline source output_patches(const fnn_conv2d_shape *s, const real *dy, int64_t group)
 {
     const int64_t Og = s->O / s->groups;
@@ -79,9 +77,7 @@ static inline source output_patches(const fnn_conv2d_shape *s, const real *dy, i
                                 .origin_w = s->pad_left - (s->KW - 1) * s->dilation_w,
                                 .tap_h = s->dilation_h,
                                 .tap_w = s->dilation_w,
-                                .div_h = s->stride_h,
-                                .div_w = s->stride_w,
-                                .dense = s->dilation_w == 1 && s->groups == 1 && s->stride_w == 1}};
+                                .dense = s->dilation_w == 1 && s->groups == 1}};
 }
 
 #endif

@@ -15,7 +15,7 @@
 #ifndef FNN_WINOGRAD_H
 #define FNN_WINOGRAD_H
 
-#include "ops/real.h"
+#include "ops/tile.h"
 
 enum { SQUARE_OUT = 4, SQUARE_IN = 6, FREQUENCIES = 36, TAPS = 9 };
 
@@ -54,6 +54,13 @@ void winograd_gradients(const squares *s, const real *dy, range which, int64_t c
 void winograd_outputs(const squares *s, transformed m, range which, int64_t c, int64_t channels,
                       const real *bias, fnn_activation activation, real *y);
 
+/* For each frequency out (+)= a b, rows x cols: t describes the product of the first one, its b in
+ * panels of TILE_COLS columns t.b_step apart, the last one's filled up to whole vectors, as rows of
+ * out have room for. Frequencies are the steps apart. */
+#define winograd_products VARIANT(winograd_products)
+void winograd_products(tile_args t, tile_kind kind, int64_t rows, int64_t cols, bool add,
+                       int64_t a_step, int64_t b_step, int64_t out_step);
+
 /* Filters as a product reads them: tap t of the one from input k to output n is at
  * base[t * tap + k * row + n * col]; one of row and col is 1. */
 typedef struct filters {
@@ -61,9 +68,9 @@ typedef struct filters {
     int64_t tap, row, col;
 } filters;
 
-/* G g G^T: to[f * f_step + k * cols + j] for inputs [k, k + count) and outputs [n, n + cols), cols
- * at most TILE_COLS and filled up with zeros to whole vectors. `scratch` has TAPS * count *
- * TILE_COLS elements. */
+/* G g G^T: to[f * f_step + k * TILE_COLS + j] for inputs [k, k + count) and outputs [n, n + cols),
+ * cols at most TILE_COLS and filled up with zeros. `scratch` has TAPS * count * TILE_COLS
+ * elements. */
 #define winograd_filters VARIANT(winograd_filters)
 void winograd_filters(const filters *w, int64_t k, int64_t count, int64_t n, int64_t cols, real *to,
                       int64_t f_step, real *scratch);

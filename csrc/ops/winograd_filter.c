@@ -48,7 +48,7 @@ static void gather_taps(const filters *w, int64_t k, int64_t count, int64_t n, i
 void winograd_filters(const filters *w, int64_t k, int64_t count, int64_t n, int64_t cols, real *to,
                       int64_t f_step, real *scratch)
 {
-    const int64_t width = ceil_div(cols, LANES) * LANES, tap = count * width;
+    const int64_t width = TILE_COLS, tap = count * width;
     gather_taps(w, k, count, n, cols, width, scratch);
     for (int64_t at = 0; at < tap; at += LANES) {
         vec half[SQUARE_IN][3];

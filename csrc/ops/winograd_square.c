@@ -89,92 +89,61 @@ static void copy_square(const squares *s, const square *q, const real *from, int
 
 /* ---- two dimensions ------------------------------------------------------------------------- */
 
-/* to[f * f_step] = B^T d B, d[i][j] at from[i * row + j * pixel] */
+/* to[f * f_step] = B^T d B of d (size 6), or A m A^T of m (size 4), its element (i, j) at
+ * from[i * row + j * pixel]. */
 static inline __attribute__((always_inline)) void
-transform_input(const real *from, int64_t row, int64_t pixel, real *to, int64_t f_step)
+transform(const int size, const real *from, int64_t row, int64_t pixel, real *to, int64_t f_step)
 {
-    vec half[SQUARE_IN][SQUARE_IN]; /* B^T d, its columns first */
-    for (int j = 0; j < SQUARE_IN; j++) {
-        vec d[SQUARE_IN];
+    vec half[SQUARE_IN][SQUARE_IN], in[SQUARE_IN], out[SQUARE_IN]; /* columns first */
+    for (int j = 0; j < size; j++) {
 #pragma GCC unroll 6
-        for (int i = 0; i < SQUARE_IN; i++) d[i] = *(const vec *)(from + i * row + j * pixel);
-        vec v[SQUARE_IN];
-        input_1d(d, v);
+        for (int i = 0; i < size; i++) in[i] = *(const vec *)(from + i * row + j * pixel);
+        if (size == SQUARE_IN) input_1d(in, out);
+        else gradient_1d(in, out);
 #pragma GCC unroll 6
-        for (int i = 0; i < SQUARE_IN; i++) half[i][j] = v[i];
+        for (int i = 0; i < SQUARE_IN; i++) half[i][j] = out[i];
     }
     for (int i = 0; i < SQUARE_IN; i++) {
-        vec v[SQUARE_IN];
-        input_1d(half[i], v);
+        if (size == SQUARE_IN) input_1d(half[i], out);
+        else gradient_1d(half[i], out);
 #pragma GCC unroll 6
-        for (int j = 0; j < SQUARE_IN; j++) *(vec *)(to + j * f_step) = v[j];
+        for (int j = 0; j < SQUARE_IN; j++) *(vec *)(to + j * f_step) = out[j];
         to += SQUARE_IN * f_step;
+    }
+}
+
+static inline __attribute__((always_inline)) void
+transform_squares(const int size, const squares *s, const real *image, range which, int64_t c,
+                  int64_t channels, transformed t)
+{
+    for (int64_t i = which.begin; i < which.end; i++) {
+        const square q = find_square(s, i, size);
+        const bool whole = is_whole(&q, size);
+        const real *from = image + q.offset + c;
+        real *to = t.to + (i - which.begin) * t.row;
+        for (int64_t j = 0; j < channels; j += LANES) {
+            const int64_t left = channels - j;
+            if (whole && left >= LANES) {
+                transform(size, from + j, s->W * s->C, s->C, to + j, t.f_step);
+            } else {
+                vec copy[SQUARE_IN * SQUARE_IN];
+                copy_square(s, &q, from + j, size, first_lanes(min_i64(left, LANES)), copy);
+                transform(size, (const real *)copy, size * LANES, LANES, to + j, t.f_step);
+            }
+        }
     }
 }
 
 void winograd_inputs(const squares *s, const real *x, range which, int64_t c, int64_t channels,
                      transformed v)
 {
-    for (int64_t t = which.begin; t < which.end; t++) {
-        const square q = find_square(s, t, SQUARE_IN);
-        const bool whole = is_whole(&q, SQUARE_IN);
-        const real *from = x + q.offset + c;
-        real *to = v.to + (t - which.begin) * v.row;
-        for (int64_t j = 0; j < channels; j += LANES) {
-            const int64_t left = channels - j;
-            if (whole && left >= LANES) {
-                transform_input(from + j, s->W * s->C, s->C, to + j, v.f_step);
-            } else {
-                vec copy[SQUARE_IN * SQUARE_IN];
-                copy_square(s, &q, from + j, SQUARE_IN, first_lanes(min_i64(left, LANES)), copy);
-                transform_input((const real *)copy, SQUARE_IN * LANES, LANES, to + j, v.f_step);
-            }
-        }
-    }
-}
-
-/* to[f * f_step] = A m A^T, m[i][j] at from[i * row + j * pixel] */
-static inline __attribute__((always_inline)) void
-transform_gradient(const real *from, int64_t row, int64_t pixel, real *to, int64_t f_step)
-{
-    vec half[SQUARE_IN][SQUARE_OUT];
-    for (int j = 0; j < SQUARE_OUT; j++) {
-        vec y[SQUARE_OUT];
-#pragma GCC unroll 4
-        for (int i = 0; i < SQUARE_OUT; i++) y[i] = *(const vec *)(from + i * row + j * pixel);
-        vec m[SQUARE_IN];
-        gradient_1d(y, m);
-#pragma GCC unroll 6
-        for (int i = 0; i < SQUARE_IN; i++) half[i][j] = m[i];
-    }
-    for (int i = 0; i < SQUARE_IN; i++) {
-        vec m[SQUARE_IN];
-        gradient_1d(half[i], m);
-#pragma GCC unroll 6
-        for (int j = 0; j < SQUARE_IN; j++) *(vec *)(to + j * f_step) = m[j];
-        to += SQUARE_IN * f_step;
-    }
+    transform_squares(SQUARE_IN, s, x, which, c, channels, v);
 }
 
 void winograd_gradients(const squares *s, const real *dy, range which, int64_t c, int64_t channels,
                         transformed m)
 {
-    for (int64_t t = which.begin; t < which.end; t++) {
-        const square q = find_square(s, t, SQUARE_OUT);
-        const bool whole = is_whole(&q, SQUARE_OUT);
-        const real *from = dy + q.offset + c;
-        real *to = m.to + (t - which.begin) * m.row;
-        for (int64_t j = 0; j < channels; j += LANES) {
-            const int64_t left = channels - j;
-            if (whole && left >= LANES) {
-                transform_gradient(from + j, s->W * s->C, s->C, to + j, m.f_step);
-            } else {
-                vec copy[SQUARE_OUT * SQUARE_OUT];
-                copy_square(s, &q, from + j, SQUARE_OUT, first_lanes(min_i64(left, LANES)), copy);
-                transform_gradient((const real *)copy, SQUARE_OUT * LANES, LANES, to + j, m.f_step);
-            }
-        }
-    }
+    transform_squares(SQUARE_OUT, s, dy, which, c, channels, m);
 }
 
 /* y[i][j] = A^T m A + bias, m at from[f * f_step] */

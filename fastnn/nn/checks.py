@@ -41,6 +41,15 @@ def pair(caller: str, name: str, value: Any, minimum: int = 1) -> tuple[int, int
     return height, width
 
 
+def divided(caller: str, groups: int, *, in_channels: int, out_channels: int) -> None:
+    """Raise unless `groups` divides both."""
+    if in_channels % groups or out_channels % groups:
+        raise ValueError(
+            f"{caller}: groups={groups} must divide in_channels={in_channels} "
+            f"and out_channels={out_channels}"
+        )
+
+
 def float_dtype(caller: str, dtype: DTypeLike) -> np.dtype[np.floating]:
     """Return `dtype` as float32 or float64."""
     result: np.dtype[Any] = np.dtype(dtype)

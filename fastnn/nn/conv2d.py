@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import _core, init
-from fastnn.nn.checks import check_dy, float_dtype, pair, positive
+from fastnn.nn.checks import check_dy, divided, float_dtype, pair, positive
 from fastnn.nn.module import Backward, Module
 from fastnn.nn.parameter import Parameter
 
@@ -77,11 +77,7 @@ class Conv2d(Module):
         dtype: DTypeLike = np.float32,
     ) -> None:
         positive("Conv2d", in_channels=in_channels, out_channels=out_channels, groups=groups)
-        if in_channels % groups or out_channels % groups:
-            raise ValueError(
-                f"Conv2d: groups={groups} must divide in_channels={in_channels} "
-                f"and out_channels={out_channels}"
-            )
+        divided("Conv2d", groups, in_channels=in_channels, out_channels=out_channels)
         dtype = float_dtype("Conv2d", dtype)
         shape = (out_channels, *pair("Conv2d", "kernel_size", kernel_size), in_channels // groups)
         self.geometry: dict[str, Any] = {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import _core, init
-from fastnn.nn.checks import check_dy, float_dtype, pair, positive
+from fastnn.nn.checks import check_dy, divided, float_dtype, pair, positive
 from fastnn.nn.conv2d import geometry_text
 from fastnn.nn.module import Backward, Module
 from fastnn.nn.parameter import Parameter
@@ -81,11 +81,7 @@ class ConvTranspose2d(Module):
     ) -> None:
         name = "ConvTranspose2d"
         positive(name, in_channels=in_channels, out_channels=out_channels, groups=groups)
-        if in_channels % groups or out_channels % groups:
-            raise ValueError(
-                f"{name}: groups={groups} must divide in_channels={in_channels} "
-                f"and out_channels={out_channels}"
-            )
+        divided(name, groups, in_channels=in_channels, out_channels=out_channels)
         dtype = float_dtype(name, dtype)
         kernel = pair(name, "kernel_size", kernel_size)
         self.geometry: dict[str, Any] = {

@@ -207,25 +207,31 @@ static void check_shape(fnn_dtype dtype, const fnn_conv2d_shape *s)
     free(dy);
 }
 
+/* Filters of 3x3, padded so that images keep their size. */
+static fnn_conv2d_shape same_3x3(int64_t N, int64_t H, int64_t W, int64_t C, int64_t O)
+{
+    return (fnn_conv2d_shape){.N = N,
+                              .H = H,
+                              .W = W,
+                              .C = C,
+                              .O = O,
+                              .KH = 3,
+                              .KW = 3,
+                              .OH = H,
+                              .OW = W,
+                              .stride_h = 1,
+                              .stride_w = 1,
+                              .pad_top = 1,
+                              .pad_left = 1,
+                              .dilation_h = 1,
+                              .dilation_w = 1,
+                              .groups = 1};
+}
+
 /* At most 5 % of the images, however large they are, with two threads. */
 static void check_workspace(void)
 {
-    const fnn_conv2d_shape s = {.N = 8,
-                                .H = 224,
-                                .W = 224,
-                                .C = 64,
-                                .O = 64,
-                                .KH = 3,
-                                .KW = 3,
-                                .OH = 224,
-                                .OW = 224,
-                                .stride_h = 1,
-                                .stride_w = 1,
-                                .pad_top = 1,
-                                .pad_left = 1,
-                                .dilation_h = 1,
-                                .dilation_w = 1,
-                                .groups = 1};
+    const fnn_conv2d_shape s = same_3x3(8, 224, 224, 64, 64);
     const size_t limit = (size_t)(s.N * s.H * s.W * (s.C + s.O)) * sizeof(float) / 20;
     const fnn_conv2d_forward_args f = {.shape = s};
     const fnn_conv2d_backward_input_args i = {.shape = s};
@@ -249,22 +255,7 @@ static void check_workspace(void)
  * w by no more. */
 static void check_winograd(void)
 {
-    const fnn_conv2d_shape s = {.N = 2,
-                                .H = 9,
-                                .W = 7,
-                                .C = 20,
-                                .O = 37,
-                                .KH = 3,
-                                .KW = 3,
-                                .OH = 9,
-                                .OW = 7,
-                                .stride_h = 1,
-                                .stride_w = 1,
-                                .pad_top = 1,
-                                .pad_left = 1,
-                                .dilation_h = 1,
-                                .dilation_w = 1,
-                                .groups = 1};
+    const fnn_conv2d_shape s = same_3x3(2, 9, 7, 20, 37);
     fnn_conv2d_shape im2col = s;
     im2col.algorithm = FNN_CONV_IM2COL;
     enum { X = 2 * 9 * 7 * 20, Y = 2 * 9 * 7 * 37, W = 37 * 9 * 20 };

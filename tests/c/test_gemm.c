@@ -210,8 +210,28 @@ static void check_batch(fnn_dtype dtype, int64_t M, int64_t N, int64_t K, int tr
     free(out);
 }
 
+/* A batch without axes is one product. */
+static void check_no_axes(fnn_dtype dtype)
+{
+    enum { N = 4 };
+    void *a = random_array(dtype, N * N, &seed), *b = random_array(dtype, N * N, &seed);
+    void *out = random_array(dtype, N * N, &seed);
+    fnn_matmul_args m = {.product = {.M = N, .N = N, .K = N, .alpha = 1, .a = a, .b = b}};
+    fnn_gemm_args *g = &m.product;
+    g->out = out;
+    g->a_rs = g->b_rs = g->out_rs = N;
+    g->a_cs = g->b_cs = g->out_cs = 1;
+    CHECK(fnn_matmul(dtype, &m) == FNN_OK, "no memory");
+    for (int64_t i = 0; i < N * N; i++)
+        CHECK(get(dtype, out, i) == element(dtype, g, NULL, i / N, i % N), "element %d", (int)i);
+    free(a);
+    free(b);
+    free(out);
+}
+
 static void check_batches(fnn_dtype dtype)
 {
+    check_no_axes(dtype);
     const batch batches[] = {
         {{3, 4}, {4, 1}, {4, 1}}, {{3, 4}, {4, 1}, {0, 0}}, {{3, 4}, {0, 1}, {1, 0}},
         {{3, 4}, {1, 3}, {0, 2}}, {{1, 1}, {0, 0}, {0, 0}}, {{2, 1}, {1, 9}, {0, 0}},
