@@ -108,7 +108,7 @@ typedef enum fnn_conv_algorithm {
     FNN_CONV_IM2COL,    /* as a product with image patches */
     FNN_CONV_DIRECT,    /* from rows of the images: few channels */
     FNN_CONV_DEPTHWISE, /* of one filter per channel: over vectors of channels */
-    FNN_CONV_WINOGRAD,  /* 3x3 at stride 1 by fewer multiplications: not one chain per output */
+    FNN_CONV_WINOGRAD,  /* stride 1 by fewer multiplications: not one chain per output */
     FNN_CONV_ALGORITHMS
 } fnn_conv_algorithm;
 

@@ -7,11 +7,22 @@
 /* Multiply-adds of the products that pay for one more member. */
 enum { WINOGRAD_PER_MEMBER = 200000 };
 
+/* Rows or columns of squares that cover n outputs, in every phase of a dilation. */
+static inline int64_t squares_over(int64_t n, int64_t dilation, int64_t out)
+{
+    return ceil_div(ceil_div(n, dilation), out) * dilation;
+}
+
 /* The squares that cover OH x OW outputs; what images they are seen in is left to fill in. */
 static inline squares winograd_squares(const fnn_conv2d_shape *s, int64_t OH, int64_t OW)
 {
-    return (squares){
-        .N = s->N, .down = ceil_div(OH, SQUARE_OUT), .across = ceil_div(OW, SQUARE_OUT)};
+    const int64_t out = SQUARE_IN + 1 - s->KH;
+    return (squares){.N = s->N,
+                     .down = squares_over(OH, s->dilation_h, out),
+                     .across = squares_over(OW, s->dilation_w, out),
+                     .out = out,
+                     .dilation_h = s->dilation_h,
+                     .dilation_w = s->dilation_w};
 }
 
 /* Multiply-adds of the products of all frequencies. */

@@ -1,7 +1,8 @@
 /* Winograd's minimal filtering F(4x4, 3x3): a 4x4 square of outputs from a 6x6 square of inputs and
  * a 3x3 filter with 36 multiplications instead of 144 (Lavin and Gray, "Fast Algorithms for
- * Convolutional Neural Networks", 2016, section 4.2). With d the inputs, g the filter, m the
- * gradient of the outputs y, all in the letters of that paper:
+ * Convolutional Neural Networks", 2016, section 4.2); and F(2x2, 5x5): a 2x2 square of outputs and a
+ * 5x5 filter with as many instead of 100. With d the inputs, g the filter, m the gradient of the
+ * outputs y, all in the letters of that paper:
  *
  *     forward            y = A^T [ (G g G^T) . (B^T d B) ] A
  *     gradient of g      dg = G^T [ (A m A^T) . (B^T d B) ] G
@@ -17,13 +18,18 @@
 
 #include "ops/tile.h"
 
-enum { SQUARE_OUT = 4, SQUARE_IN = 6, FREQUENCIES = 36, TAPS = 9 };
+enum { SQUARE_IN = 6, FREQUENCIES = 36, MAX_OUT = 4, MAX_KERNEL = 5 };
 
-/* Images seen in squares: rows and columns of them, from the top left, in each of N images. */
+/* Images seen in squares: rows and columns of them, from the top left, in each of N images. Under a
+ * dilation the pixels of a square are so far apart, and squares of every phase lie between each
+ * other: row i of them starts at pixel (i / dilation) * out * dilation + i % dilation. */
 typedef struct squares {
     int64_t N, down, across;
-    int64_t H, W, C;   /* the images */
-    int64_t top, left; /* pixels of padding before the first square */
+    int64_t out; /* rows and columns of outputs in a square: 4 under 3x3 filters, 2 under 5x5 */
+    int64_t dilation_h, dilation_w;
+    int64_t H, W, pixel; /* the images, and elements from one pixel of them to the next */
+    int64_t C;           /* channels of interest */
+    int64_t top, left;   /* pixels of padding before the first square */
 } squares;
 
 static inline int64_t square_count(const squares *s)
@@ -44,12 +50,12 @@ typedef struct transformed {
 void winograd_inputs(const squares *s, const real *x, range which, int64_t c, int64_t channels,
                      transformed v);
 
-/* A m A^T of 4x4 squares. */
+/* A m A^T of squares of outputs. */
 #define winograd_gradients VARIANT(winograd_gradients)
 void winograd_gradients(const squares *s, const real *dy, range which, int64_t c, int64_t channels,
                         transformed m);
 
-/* y = activation(A^T m A + bias) into 4x4 squares; bias, of the first channel, may be NULL. */
+/* y = activation(A^T m A + bias) into squares of outputs; bias, of the first channel, may be NULL. */
 #define winograd_outputs VARIANT(winograd_outputs)
 void winograd_outputs(const squares *s, transformed m, range which, int64_t c, int64_t channels,
                       const real *bias, fnn_activation activation, real *y);
@@ -65,20 +71,21 @@ void winograd_products(tile_args t, tile_kind kind, int64_t rows, int64_t cols, 
  * base[t * tap + k * row + n * col]; one of row and col is 1. */
 typedef struct filters {
     const real *base;
+    int64_t size; /* 3 or 5 rows and columns of taps */
     int64_t tap, row, col;
 } filters;
 
 /* G g G^T: to[f * f_step + k * TILE_COLS + j] for inputs [k, k + count) and outputs [n, n + cols),
- * cols at most TILE_COLS and filled up with zeros. `scratch` has TAPS * count * TILE_COLS
+ * cols at most TILE_COLS and filled up with zeros. `scratch` has size * size * count * TILE_COLS
  * elements. */
 #define winograd_filters VARIANT(winograd_filters)
 void winograd_filters(const filters *w, int64_t k, int64_t count, int64_t n, int64_t cols, real *to,
                       int64_t f_step, real *scratch);
 
 /* dw[o, tap, c] = (add ? dw : 0) + G^T du G, du[f * f_step + o * row + c], for outputs and channels
- * counted from du's and dw's first; dw's filters are 9 * C apart. */
+ * counted from du's and dw's first; dw's filters are size * size * C apart. */
 #define winograd_filter_gradients VARIANT(winograd_filter_gradients)
-void winograd_filter_gradients(const real *du, int64_t f_step, int64_t row, int64_t outputs,
-                               int64_t channels, int64_t C, bool add, real *dw);
+void winograd_filter_gradients(int64_t size, const real *du, int64_t f_step, int64_t row,
+                               int64_t outputs, int64_t channels, int64_t C, bool add, real *dw);
 
 #endif

@@ -250,15 +250,19 @@ static void check_workspace(void)
 }
 
 /* The same convolution by Winograd's algorithm and by im2col: no more apart than
- * (terms + 30) roundings of the largest sum there can be. The transforms enlarge by at most 20.3
- * (x, by the largest row of |B^T| squared), 2.2 (w, |G|) and 54.2 (|A^T|); those of the gradient of
- * w by no more. */
-static void check_winograd(void)
+ * (terms + 30) roundings of the largest sum there can be. The transforms enlarge by at most
+ * `largest`: of 3x3 filters 26.3 (x, by the largest row of |B^T| squared) by 2.2 (w, |G|) by 54.3
+ * (|A^T|); of 5x5 ones 26.3 by 3.6 by 27.5. Those of the gradient of w by up to 3.2 times as much,
+ * in at most 16 squares, where the others sum over up to 37 channels. */
+static void check_winograd(int64_t kernel, int64_t dilation, double largest)
 {
-    const fnn_conv2d_shape s = same_3x3(2, 9, 7, 20, 37);
+    enum { X = 2 * 9 * 7 * 20, Y = 2 * 9 * 7 * 37, W = 37 * 25 * 20 };
+    fnn_conv2d_shape s = same_3x3(2, 9, 7, 20, 37);
+    s.KH = s.KW = kernel;
+    s.dilation_h = s.dilation_w = dilation;
+    s.pad_top = s.pad_left = dilation * (kernel / 2);
     fnn_conv2d_shape im2col = s;
     im2col.algorithm = FNN_CONV_IM2COL;
-    enum { X = 2 * 9 * 7 * 20, Y = 2 * 9 * 7 * 37, W = 37 * 9 * 20 };
     uint64_t state = 5;
     float *x = random_array(FNN_F32, X, &state), *w = random_array(FNN_F32, W, &state);
     float *dy = random_array(FNN_F32, Y, &state);
@@ -273,7 +277,7 @@ static void check_winograd(void)
         CHECK(fnn_conv2d_backward_input(FNN_F32, &i) == FNN_OK, "no memory");
         CHECK(fnn_conv2d_backward_weight(FNN_F32, &g) == FNN_OK, "no memory");
     }
-    const double bound = 20.3 * 2.2 * 54.2 * 37 * (37 + 30) * 1.2e-7;
+    const double bound = largest * 37 * (37 + 30) * 1.2e-7;
     int different = 0;
     for (int i = 0; i < Y + X + W; i++) {
         CHECK(fabs((double)got[i] - want[i]) <= bound, "%d: %g, %g", i, got[i], want[i]);
@@ -293,7 +297,10 @@ int main(void)
         for (size_t s = 0; s < sizeof SHAPES / sizeof *SHAPES; s++)
             for (int dtype = 0; dtype < FNN_DTYPES; dtype++)
                 check_shape((fnn_dtype)dtype, &SHAPES[s]);
-        check_winograd();
+        for (int64_t dilation = 1; dilation <= 2; dilation++) {
+            check_winograd(3, dilation, 26.3 * 2.2 * 54.3);
+            check_winograd(5, dilation, 26.3 * 3.6 * 27.5);
+        }
     }
     puts(fnn_isa());
     return 0;
