@@ -26,18 +26,21 @@ class Layer(NamedTuple):
     k: int
     padding: int
     stride: int = 1
+    dilation: int = 1
 
     def __str__(self):
         name = f"{self.n}x{self.size}x{self.size}x{self.c} to {self.o}, {self.k}x{self.k}"
-        return name if self.stride == 1 else f"{name} stride {self.stride}"
+        window = (("stride", self.stride), ("dilation", self.dilation))
+        return name + "".join(f" {what} {n}" for what, n in window if n > 1)
 
     @property
     def y_size(self):
-        return (self.size + 2 * self.padding - self.k) // self.stride + 1
+        reach = self.dilation * (self.k - 1)
+        return (self.size + 2 * self.padding - reach - 1) // self.stride + 1
 
     @property
     def options(self):
-        return {"padding": self.padding, "stride": self.stride}
+        return {"padding": self.padding, "stride": self.stride, "dilation": self.dilation}
 
     def algorithm(self, conv_pass, dtype):
         """Which way fastnn computes that pass."""
@@ -76,6 +79,7 @@ OTHERS = [
     Layer(4, 56, 256, 64, 1, 0),
     Layer(4, 27, 48, 128, 5, 2),
     Layer(4, 56, 128, 256, 3, 1, 2),
+    Layer(4, 28, 256, 256, 3, 2, 1, 2),
 ]
 GROUPS = {
     "LeNet-5": LENET,
@@ -118,8 +122,8 @@ def test_conv2d(compare, rng, threads, group, layer, dtype):
         threads=threads,
         ours=partial(fastnn.conv2d, x, w, b, **layer.options, out=np.empty_like(dy)),
         check=lambda y: harness.assert_within(y[-1:, ..., SOME], want, bound),
-        numpy=lambda: numpy_conv2d.conv2d(x, w, b, layer.padding, layer.stride),
-        torch=lambda: torch_peer.conv2d(threads, x, w, b, layer.padding, layer.stride),
+        numpy=lambda: numpy_conv2d.conv2d(x, w, b, **layer.options),
+        torch=lambda: torch_peer.conv2d(threads, x, w, b, **layer.options),
         from_torch=torch_peer.nhwc,
         flops=layer.flops,
     )
@@ -146,12 +150,8 @@ def test_conv2d_backward_input(compare, rng, threads, group, layer, dtype):
         threads=threads,
         ours=ours,
         check=lambda dx: harness.assert_within(dx[-1:, ..., SOME], want, bound),
-        numpy=lambda: numpy_conv2d.conv2d_backward_input(
-            dy, w, x.shape, layer.padding, layer.stride
-        ),
-        torch=lambda: torch_peer.conv2d_backward(
-            threads, dy, x, w, layer.padding, layer.stride, which=0
-        ),
+        numpy=lambda: numpy_conv2d.conv2d_backward_input(dy, w, x.shape, **layer.options),
+        torch=lambda: torch_peer.conv2d_backward(threads, dy, x, w, **layer.options, which=0),
         from_torch=torch_peer.nhwc,
         flops=layer.flops,
     )
@@ -178,12 +178,8 @@ def test_conv2d_backward_weight(compare, rng, threads, group, layer, dtype):
         threads=threads,
         ours=ours,
         check=lambda dw: harness.assert_within(dw[SOME], want, bound),
-        numpy=lambda: numpy_conv2d.conv2d_backward_weight(
-            dy, x, w.shape, layer.padding, layer.stride
-        ),
-        torch=lambda: torch_peer.conv2d_backward(
-            threads, dy, x, w, layer.padding, layer.stride, which=1
-        ),
+        numpy=lambda: numpy_conv2d.conv2d_backward_weight(dy, x, w.shape, **layer.options),
+        torch=lambda: torch_peer.conv2d_backward(threads, dy, x, w, **layer.options, which=1),
         from_torch=torch_peer.nhwc,
         flops=layer.flops,
     )

@@ -1,7 +1,7 @@
 """Convolution in NumPy, as fast as it gets: x (N, H, W, C), w (O, KH, KW, C), y (N, OH, OW, O).
 
-Both ways the same stride, on all sides the same padding. Like numpy_baseline.py, each function
-returns candidates.
+Both ways the same stride and dilation, on all sides the same padding. Like numpy_baseline.py, each
+function returns candidates.
 """
 
 from __future__ import annotations
@@ -35,15 +35,17 @@ class Patches:
         kernel: tuple[int, int],
         padding: int,
         stride: int = 1,
+        dilation: int = 1,
         *,
         copy: str,
         images: int,
     ) -> None:
         n, h, w, c = x.shape
         self.x, self.kernel, self.padding, self.copy = x, kernel, padding, copy
-        self.stride = stride
+        self.stride, self.dilation = stride, dilation
         self.size = tuple(
-            (size + 2 * padding - k) // stride + 1 for size, k in zip((h, w), kernel, strict=True)
+            (size + 2 * padding - (k - 1) * dilation - 1) // stride + 1
+            for size, k in zip((h, w), kernel, strict=True)
         )
         self.pixels = self.size[0] * self.size[1]
         self.blocks = [slice(i, i + images) for i in range(0, n, images)]
@@ -62,29 +64,33 @@ class Patches:
         """Yield (kh, kw, what this tap of the kernel sees)."""
         for kh in range(self.kernel[0]):
             for kw in range(self.kernel[1]):
-                yield kh, kw, _seen(padded, kh, kw, self.size, self.stride)
+                at = kh * self.dilation, kw * self.dilation
+                yield kh, kw, _seen(padded, at, self.size, self.stride)
+
+    def windows(self, padded: Array) -> Array:
+        """Return a view (n, oh, ow, c, kh, kw)."""
+        span = tuple((k - 1) * self.dilation + 1 for k in self.kernel)
+        every = sliding_window_view(padded, span, axis=(1, 2))[:, :: self.stride, :: self.stride]
+        return every[..., :: self.dilation, :: self.dilation]
 
     def cols(self, block: slice) -> Array:
         """Return the patches of the block as rows."""
         padded = self.padded(block)
         if self.copy == "windows":
-            windows = _windows(padded, self.kernel, self.stride)
-            np.copyto(self._cols, windows.transpose(0, 1, 2, 4, 5, 3))
+            np.copyto(self._cols, self.windows(padded).transpose(0, 1, 2, 4, 5, 3))
         else:
             for kh, kw, seen in self.taps(padded):
                 self._cols[:, :, :, kh, kw] = seen
         return self._cols.reshape(-1, self.kernel[0] * self.kernel[1] * self._cols.shape[-1])
 
 
-def _seen(padded: Array, kh: int, kw: int, size: Sequence[int], stride: int) -> Array:
-    """Return what one tap of the kernel sees."""
-    oh, ow = size
-    rows = slice(kh, kh + (oh - 1) * stride + 1, stride)
-    return padded[:, rows, kw : kw + (ow - 1) * stride + 1 : stride]
-
-
-def _windows(padded: Array, kernel: tuple[int, int], stride: int) -> Array:
-    return sliding_window_view(padded, kernel, axis=(1, 2))[:, ::stride, ::stride]
+def _seen(padded: Array, at: tuple[int, int], size: Sequence[int], stride: int) -> Array:
+    """Return what the tap of the kernel at that pixel sees."""
+    rows, columns = (
+        slice(first, first + (n - 1) * stride + 1, stride)
+        for first, n in zip(at, size, strict=True)
+    )
+    return padded[:, rows, columns]
 
 
 def _images_per_block(n: int, bytes_of_image: int) -> int:
@@ -93,29 +99,33 @@ def _images_per_block(n: int, bytes_of_image: int) -> int:
     return max(d for d in range(1, n + 1) if n % d == 0 and d <= most)
 
 
-def _patches(x: Array, kernel: tuple[int, int], padding: int, stride: int) -> dict[str, Patches]:
+def _patches(
+    x: Array, kernel: tuple[int, int], padding: int, stride: int, dilation: int
+) -> dict[str, Patches]:
     """Every way to make patches: how they are copied, and how many images at a time."""
     n = x.shape[0]
-    whole = Patches(x, kernel, padding, stride, copy="taps", images=1)
+    whole = Patches(x, kernel, padding, stride, dilation, copy="taps", images=1)
     few = _images_per_block(n, whole.pixels * kernel[0] * kernel[1] * x.shape[3] * x.itemsize)
     return {
         f"im2col by {copy}, {images} images": Patches(
-            x, kernel, padding, stride, copy=copy, images=images
+            x, kernel, padding, stride, dilation, copy=copy, images=images
         )
         for images in sorted({few, n})
         for copy in ("windows", "taps")
     }
 
 
-def conv2d(x: Array, w: Array, b: Array | None, padding: int = 0, stride: int = 1) -> Contestants:
+def conv2d(
+    x: Array, w: Array, b: Array | None, padding: int = 0, stride: int = 1, dilation: int = 1
+) -> Contestants:
     """y = conv2d(x, w, b)."""
     o, kernel = w.shape[0], w.shape[1:3]
     columns = w.reshape(o, -1).T
     candidates: Contestants = {}
-    for name, patches in _patches(x, kernel, padding, stride).items():
+    for name, patches in _patches(x, kernel, padding, stride, dilation).items():
         y = np.empty((x.shape[0], *patches.size, o), x.dtype)
         candidates[name] = partial(_conv2d_by_patches, patches, columns, b, y)
-    whole = Patches(x, kernel, padding, stride, copy="taps", images=x.shape[0])
+    whole = Patches(x, kernel, padding, stride, dilation, copy="taps", images=x.shape[0])
     y = np.empty((x.shape[0], *whole.size, o), x.dtype)
     candidates["product per tap"] = partial(_conv2d_by_taps, whole, w, b, y, np.empty_like(y))
     candidates["tensordot"] = partial(_conv2d_by_tensordot, whole, w, b)
@@ -136,13 +146,13 @@ def _conv2d_by_taps(patches: Patches, w: Array, b: Array | None, y: Array, part:
 
 
 def _conv2d_by_tensordot(patches: Patches, w: Array, b: Array | None) -> Array:
-    windows = _windows(patches.padded(slice(None)), patches.kernel, patches.stride)
+    windows = patches.windows(patches.padded(slice(None)))
     y = np.tensordot(windows, w, axes=((3, 4, 5), (3, 1, 2)))
     return y if b is None else np.add(y, b, out=y)
 
 
 def conv2d_backward_input(
-    dy: Array, w: Array, x_shape: Any, padding: int = 0, stride: int = 1
+    dy: Array, w: Array, x_shape: Any, padding: int = 0, stride: int = 1, dilation: int = 1
 ) -> Contestants:
     """dx of `conv2d`: scattered tap by tap, or a convolution of dy with the kernel turned."""
     n, _, _, o = dy.shape
@@ -150,7 +160,14 @@ def conv2d_backward_input(
     one = dy[0].size // o * kh * kw * c * dy.itemsize
     candidates: Contestants = {
         f"product and col2im, {images} images": partial(
-            _dx_by_scatter, dy, w, _frame(x_shape, padding, dy, n), padding, stride, images
+            _dx_by_scatter,
+            dy,
+            w,
+            _frame(x_shape, padding, dy, n),
+            padding,
+            stride,
+            dilation,
+            images,
         )
         for images in sorted({_images_per_block(n, one), n})
     }
@@ -161,11 +178,13 @@ def conv2d_backward_input(
         _frame(x_shape, padding, dy, n),
         padding,
         stride,
+        dilation,
         np.empty((*dy.shape[:3], c), dy.dtype),
     )
     turned = np.empty((c, kh, kw, o), w.dtype)
-    if kh == kw and padding < kh and stride == 1:
-        for name, run in conv2d(dy, turned, None, kh - 1 - padding).items():
+    around = dilation * (kh - 1) - padding
+    if kh == kw and around >= 0 and stride == 1:
+        for name, run in conv2d(dy, turned, None, around, 1, dilation).items():
             candidates[f"turned kernel, {name}"] = partial(_turn_and_run, w, turned, run)
     return candidates
 
@@ -181,7 +200,7 @@ def _crop(framed: Array, padding: int) -> Array:
 
 
 def _dx_by_scatter(
-    dy: Array, w: Array, framed: Array, padding: int, stride: int, images: int
+    dy: Array, w: Array, framed: Array, padding: int, stride: int, dilation: int, images: int
 ) -> Array:
     n, oh, ow, o = dy.shape
     _, kernel_h, kernel_w, c = w.shape
@@ -191,19 +210,20 @@ def _dx_by_scatter(
         dcols = dcols.reshape(-1, oh, ow, kernel_h, kernel_w, c)
         for kh in range(kernel_h):
             for kw in range(kernel_w):
-                seen = _seen(framed[i : i + images], kh, kw, (oh, ow), stride)
+                at = kh * dilation, kw * dilation
+                seen = _seen(framed[i : i + images], at, (oh, ow), stride)
                 seen += dcols[:, :, :, kh, kw]
     return _crop(framed, padding)
 
 
 def _dx_by_taps(
-    dy: Array, w: Array, framed: Array, padding: int, stride: int, part: Array
+    dy: Array, w: Array, framed: Array, padding: int, stride: int, dilation: int, part: Array
 ) -> Array:
     framed[...] = 0
     for kh in range(w.shape[1]):
         for kw in range(w.shape[2]):
             np.matmul(dy.reshape(-1, dy.shape[3]), w[:, kh, kw], out=part.reshape(-1, w.shape[3]))
-            seen = _seen(framed, kh, kw, dy.shape[1:3], stride)
+            seen = _seen(framed, (kh * dilation, kw * dilation), dy.shape[1:3], stride)
             seen += part
     return _crop(framed, padding)
 
@@ -214,14 +234,14 @@ def _turn_and_run(w: Array, turned: Array, run: Callable[[], Array]) -> Array:
 
 
 def conv2d_backward_weight(
-    dy: Array, x: Array, w_shape: Any, padding: int = 0, stride: int = 1
+    dy: Array, x: Array, w_shape: Any, padding: int = 0, stride: int = 1, dilation: int = 1
 ) -> Contestants:
     """dw of `conv2d`: dy.T @ patches, summed over blocks of images, or one product per tap."""
     candidates: Contestants = {}
-    for name, patches in _patches(x, w_shape[1:3], padding, stride).items():
+    for name, patches in _patches(x, w_shape[1:3], padding, stride, dilation).items():
         dw = np.empty(w_shape, x.dtype)
         candidates[name] = partial(_dw_by_patches, dy, patches, dw, np.empty_like(dw))
-    whole = Patches(x, w_shape[1:3], padding, stride, copy="taps", images=x.shape[0])
+    whole = Patches(x, w_shape[1:3], padding, stride, dilation, copy="taps", images=x.shape[0])
     dw = np.empty(w_shape, x.dtype)
     candidates["product per tap"] = partial(_dw_by_taps, dy, whole, dw)
     return candidates

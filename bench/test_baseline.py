@@ -38,13 +38,14 @@ def check_all(candidates, want):
 
 
 @pytest.mark.parametrize("patches", [numpy_conv2d.PATCHES, 1])
-@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (2, 1), (1, 2), (2, 3)])
 @pytest.mark.parametrize("conv", CONVS, ids=str)
-def test_conv2d(monkeypatch, rng, conv, stride, patches):
+def test_conv2d(monkeypatch, rng, conv, stride, dilation, patches):
     monkeypatch.setattr(numpy_conv2d, "PATCHES", patches)  # 1: one image at a time
     n, size, c, o, k, padding = conv
+    size += (dilation - 1) * (k - 1)
     x, w, b = integers(rng, n, size, size, c), integers(rng, o, k, k, c), integers(rng, o)
-    options = {"padding": padding, "stride": stride}
+    options = {"padding": padding, "stride": stride, "dilation": dilation}
     y = reference.conv2d(x, w, b, **options)
     dy = integers(rng, *y.shape)
     check_all(numpy_conv2d.conv2d(x, w, b, **options), y)

@@ -123,26 +123,36 @@ def matmul(torch: Any, a: Any, b: Any, out: Any) -> Contestants:
 
 
 @_peer
-def conv2d(torch: Any, x: Any, w: Any, b: Any, padding: int, stride: int = 1) -> Contestants:
+def conv2d(
+    torch: Any, x: Any, w: Any, b: Any, padding: int, stride: int = 1, dilation: int = 1
+) -> Contestants:
     """Forward."""
     b = torch.from_numpy(b)
     return {
-        name: partial(torch.conv2d, x, w, b, stride, padding)
+        name: partial(torch.conv2d, x, w, b, stride, padding, dilation)
         for name, (x, w) in _layouts(torch, x, w).items()
     }
 
 
 @_peer
 def conv2d_backward(
-    torch: Any, dy: Any, x: Any, w: Any, padding: int, stride: int = 1, *, which: int
+    torch: Any,
+    dy: Any,
+    x: Any,
+    w: Any,
+    padding: int,
+    stride: int = 1,
+    dilation: int = 1,
+    *,
+    which: int,
 ) -> Contestants:
     """Gradient of the input (which = 0) or of the weights (which = 1)."""
     run = torch.ops.aten.convolution_backward
     mask = [which == 0, which == 1, False]
-    sides, steps = [padding, padding], [stride, stride]
+    window = [stride] * 2, [padding] * 2, [dilation] * 2
 
     def gradient(dy: Any, x: Any, w: Any) -> Any:
-        grads = run(dy, x, w, None, steps, sides, [1, 1], False, [0, 0], 1, mask)
+        grads = run(dy, x, w, None, *window, False, [0, 0], 1, mask)
         return grads[which]
 
     return {

@@ -12,7 +12,7 @@
 #include "ops/conv_winograd.h"
 
 /* The gradient of 5x5 filters rounds 2.4 times as much as a chain over as many pixels: short sums
- * bring that to 1.7 (root mean square over 588 pixels). They cost an eighth of the time. */
+ * bring that to 1.8 (root mean square over 588 pixels). They cost an eighth of the time. */
 enum { MAX_SQUARES = 96, MAX_SQUARES_5 = 48, MAX_CB = 64, OB = 4 * TILE_ROWS, VM_BYTES = 10 << 20 };
 
 typedef struct blocks {
