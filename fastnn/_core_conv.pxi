@@ -123,13 +123,13 @@ def conv2d(x, w, b=None, *, stride=1, padding=0, dilation=1, groups=1, activatio
     channels, and "depthwise", where each channel has one filter of its own (groups = C = O),
     compute the same chains without patches.
 
-    "winograd", for float32 and 3x3 or 5x5 filters at stride 1, with 16 and more channels per group
-    on both sides and results of more than 2 pixels each way (times the dilation), takes 4 times
-    fewer multiplications under 3x3 filters, 2.8 times fewer under 5x5: F(4x4, 3x3) and F(2x2, 5x5)
-    of Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2016), section 4.2, at
-    the points 0, +-1/sqrt(2), +-sqrt(2) and infinity. Over 512 channels of normal numbers the root
-    mean square error of 3x3 ones was 2.1e-6 of the result's, 1.8 times that of the chain; that of
-    the gradients 1.8 times (input) and 1.7 times (weight). Of 5x5 ones it was 1.3, 1.2 and 1.8
+    "winograd", for 3x3 or 5x5 filters at stride 1, with 16 and more channels per group on both
+    sides and results of more than 2 pixels each way (times the dilation), takes 4 times fewer
+    multiplications under 3x3 filters, 2.8 times fewer under 5x5: F(4x4, 3x3) and F(2x2, 5x5) of
+    Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2016), section 4.2, at the
+    points 0, +-1/sqrt(2), +-sqrt(2) and infinity. Over 512 channels of normal float32 numbers the
+    root mean square error of 3x3 ones was 2.1e-6 of the result's, 1.8 times that of the chain; that
+    of the gradients 1.8 times (input) and 1.7 times (weight). Of 5x5 ones it was 1.3, 1.2 and 1.8
     times that of the chain. Outputs are computed by squares of 4x4 or 2x2: what is not finite may
     reach all outputs of a square that reads it, and so may what overflows, 26 times as large, in
     the transforms.

@@ -80,7 +80,7 @@ CONVS = [
 
 EMPTY = [
     Conv((0, 5, 5, 3), 4, (3, 3)),  # no images
-    Conv((0, 5, 5, 16), 20, (3, 3), padding=1),  # none, by Winograd's algorithm in float32
+    Conv((0, 5, 5, 16), 20, (3, 3), padding=1),  # none, by Winograd's algorithm
     Conv((0, 5, 5, 16), 20, (3, 3), padding=1, stride=2),
     Conv((0, 5, 5, 6), 6, (3, 3), groups=6),  # none, depthwise
     Conv((2, 5, 5, 0), 4, (3, 3)),  # no channels: the bias alone

@@ -220,13 +220,14 @@ static void backward_input_run(const void *args, const fnn_team *team)
  * 8x16x16 images: 16 channels to 16 1.9 to 2.9 times, 16 to 32 2.4 to 2.8; of 8x3x3x64 1.3 times.
  * (One image of 4x4 is not, at 0.4 to 0.8, but the choice may not look at the batch.) Under 5x5
  * filters 8x16x16 images, 16 channels to 16, 1.5 to 2.2 times, 32 to 32 2.1 to 2.2; 8x3x3x64 1.05 to
- * 1.3 times. 2x64x64x16 at dilation 4 2.6 to 3.1 times, at 12 (phases of 6x6) 1.2 times. Maps of up
+ * 1.3 times. 2x64x64x16 at dilation 4 2.6 to 3.1 times, at 12 (phases of 6x6) 1.2 times. In float64 a tenth
+ * to a fifth less. Maps of up
  * to 2 x 2 would use a quarter of a square. */
 static bool takes(const fnn_conv2d_shape *s, int64_t OH, int64_t OW)
 {
-    return sizeof(real) == 4 && (s->KH == 3 || s->KH == 5) && s->KW == s->KH && s->stride_h == 1 &&
-           s->stride_w == 1 && s->C >= 16 * s->groups && s->O >= 16 * s->groups &&
-           OH > 2 * s->dilation_h && OW > 2 * s->dilation_w;
+    return (s->KH == 3 || s->KH == 5) && s->KW == s->KH && s->stride_h == 1 && s->stride_w == 1 &&
+           s->C >= 16 * s->groups && s->O >= 16 * s->groups && OH > 2 * s->dilation_h &&
+           OW > 2 * s->dilation_w;
 }
 
 static bool forward_takes(const fnn_conv2d_shape *s)
