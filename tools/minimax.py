@@ -9,8 +9,10 @@ half units of the last place.
 """
 
 import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from mpmath import chop, cos, exp, lu_solve, matrix, mp, mpf, pi
+from mpmath import atanh, chop, cos, exp, log, lu_solve, matrix, mp, mpf, pi, polyval, sqrt
 
 
 def interpolate(function, degree, low, high):
@@ -34,22 +36,92 @@ def expm1_tail(r):
     return (exp(r) - 1 - r) / r**2
 
 
-def main():
-    """Print one block per element type."""
-    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
-    mp.dps = 60
-    half_ln2 = mp.log(2) / 2 * mpf("1.0001")
-    for name, degree, epsilon in (("float32", 5, mpf(2) ** -24), ("float64", 10, mpf(2) ** -53)):
-        coefficients = interpolate(expm1_tail, degree, -half_ln2, half_ln2)
+def log1p_tail(f):
+    """Return (log(1 + f) - f) / f**2, continued to f = 0."""
+    if abs(f) < mpf("1e-15"):
+        return -mpf(1) / 2 + f / 3
+    return (log(1 + f) - f) / f**2
+
+
+def atanh_tail(z):
+    """Return (2 atanh(t) - 2 t) / t**3 for z = t**2, continued to 0."""
+    if z < mpf("1e-15"):
+        return mpf(2) / 3 + 2 * z / 5
+    t = sqrt(z)
+    return (2 * atanh(t) - 2 * t) / (t * z)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """``polynomial(variable)`` of that degree stands in ``whole(variable, value)``."""
+
+    name: str
+    formula: str
+    part: Callable  # what the polynomial approximates
+    degree: int
+    interval: tuple
+    whole: Callable  # of the variable and the polynomial's value
+    exact: Callable  # what `whole` approximates
+
+    def report(self, epsilon):
+        """Print coefficients and error."""
+        low, high = self.interval
+        coefficients = interpolate(self.part, self.degree, low, high)
         worst = mpf(0)
-        for i in range(-500, 501):
-            r = half_ln2 * i / 500
-            value = sum(mpf(c) * r**j for j, c in enumerate(coefficients))
-            worst = max(worst, abs(1 + r + r * r * value - exp(r)) / exp(r))
-        print(f"{name}: exp(r) = 1 + r + r^2 q(r), q of degree {degree}, lowest coefficient first;")
+        for i in range(1001):
+            x = low + (high - low) * (i + mpf("0.5")) / 1001
+            value = polyval(coefficients[::-1], x)
+            exact = self.exact(x)
+            worst = max(worst, abs((self.whole(x, value) - exact) / exact))
+        print(f"{self.name}: {self.formula}, q of degree {self.degree}, lowest coefficient first;")
         print(f"    error {float(worst / epsilon):.3f} half units in the last place")
         for c in coefficients:
             print(f"    {c!r}")
+
+
+def fits(single):
+    """Return every polynomial of one element type."""
+    half_ln2 = log(2) / 2 * mpf("1.0001")
+    low, high = sqrt(mpf(1) / 2) * mpf("0.9999") - 1, sqrt(mpf(2)) * mpf("1.0001") - 1
+    yield Fit(
+        "EXP_TAIL",
+        "exp(r) = 1 + r + r^2 q(r)",
+        expm1_tail,
+        5 if single else 10,
+        (-half_ln2, half_ln2),
+        lambda r, q: 1 + r + r * r * q,
+        exp,
+    )
+    if single:
+        yield Fit(
+            "LOG_TAIL",
+            "log(1 + f) = f + f^2 q(f)",
+            log1p_tail,
+            8,
+            (low, high),
+            lambda f, q: f + f * f * q,
+            lambda f: log(1 + f),
+        )
+    else:
+        yield Fit(
+            "LOG_TAIL",
+            "2 atanh(t) = 2 t + t^3 q(t^2)",
+            atanh_tail,
+            6,
+            (mpf(0), mpf("0.1717") ** 2),
+            lambda z, q: sqrt(z) * (2 + z * q),
+            lambda z: 2 * atanh(sqrt(z)),
+        )
+
+
+def main():
+    """Print one block per polynomial and element type."""
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
+    mp.dps = 60
+    for name, epsilon in (("float32", mpf(2) ** -24), ("float64", mpf(2) ** -53)):
+        print(name)
+        for fit in fits(name == "float32"):
+            fit.report(epsilon)
 
 
 if __name__ == "__main__":

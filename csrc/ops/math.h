@@ -1,8 +1,10 @@
-/* exp, tanh and sigmoid: branch-free scalar functions that the compiler vectorises inside a loop.
+/* exp, log, tanh and sigmoid: branch-free scalar functions that the compiler vectorises inside a loop.
  * Every product-and-sum is an explicit fma, so that a vector body and its scalar tail agree bit for
  * bit. Coefficients: tools/minimax.py, which prints their error. */
 #ifndef FNN_MATH_H
 #define FNN_MATH_H
+
+#include <math.h>
 
 #include "ops/real.h"
 
@@ -20,6 +22,10 @@ static const real EXP_TAIL[] = {
     2.5105217004720745e-08,
     2.0914686968086876e-09,
 };
+static const real LOG_TAIL[] = {
+    0.666666666666667,   0.39999999999898594, 0.2857142862638853,  0.22222211067419392,
+    0.18182894030543298, 0.15331558670323325, 0.14618462083796982,
+};
 static const real LN2_HIGH = 0x1.62e42feep-1, LN2_LOW = 1.9082149292705877e-10; /* 21 zero bits */
 enum { MANTISSA_BITS = 52, EXPONENT_BIAS = 1023 };
 static const real EXP_MIN = -746, EXP_MAX = 710, TANH_MAX = 20;
@@ -28,11 +34,19 @@ static const real EXP_TAIL[] = {
     0.500000001346581f,  0.16666666681623232f,   0.041666464925285904f,
     0.0083333109254809f, 0.0013933649996309251f, 0.00019890990824673654f,
 };
+static const real LOG_TAIL[] = {
+    -0.4999999764375722f,  0.3333333004721974f,   -0.25000782812461136f,
+    0.20001233928566606f,  -0.16626585865627205f, 0.1420482720192213f,
+    -0.13128178413139185f, 0.12723184489210285f,  -0.07672475158265968f,
+};
 static const real LN2_HIGH = 0x1.62e4p-1f, LN2_LOW = 1.4286068203094173e-06f; /* 9 zero bits */
 enum { MANTISSA_BITS = 23, EXPONENT_BIAS = 127 };
 static const real EXP_MIN = -104, EXP_MAX = 89, TANH_MAX = 10;
 #endif
 static const real LOG2_E = REAL(1.4426950408889634);
+static const real SQRT_HALF = REAL(0.70710678118654752);
+static const real REAL_INFINITY = (real)INFINITY, REAL_NAN = (real)NAN;
+static const real REAL_MIN_NORMAL = FNN_DOUBLE ? (real)0x1p-1022 : (real)0x1p-126;
 /* Adding 1.5 * 2^MANTISSA_BITS rounds to an integer, left in the low mantissa bits. */
 static const real ROUNDER = (real)(REAL(1.5) * (real)((int64_t)1 << MANTISSA_BITS));
 
@@ -56,6 +70,15 @@ static inline real power_of_two(real_bits n)
     return real_of((real_bits)((real_word)(n + EXPONENT_BIAS) << MANTISSA_BITS));
 }
 
+/* c[0] + c[1] x + ... + c[degree] x^degree. */
+static inline __attribute__((always_inline)) real polynomial(const real *c, int degree, real x)
+{
+    real p = c[degree];
+#pragma GCC unroll 16
+    for (int i = degree - 1; i >= 0; i--) p = fma_real(p, x, c[i]);
+    return p;
+}
+
 /* exp(x) = 2^n * (1 + tail), |tail| < 0.42; x within a few of EXP_MIN .. EXP_MAX.
  * Cody and Waite's reduction: n = round(x / ln 2), r = x - n ln 2 in two steps. */
 static inline real exp_split(real x, real_bits *n)
@@ -65,10 +88,7 @@ static inline real exp_split(real x, real_bits *n)
     *n = bits_of(shifted) - bits_of(ROUNDER);
     real r = fma_real(rounded, -LN2_HIGH, x);
     r = fma_real(rounded, -LN2_LOW, r);
-    const int degree = sizeof EXP_TAIL / sizeof EXP_TAIL[0] - 1;
-    real q = EXP_TAIL[degree];
-#pragma GCC unroll 16
-    for (int i = degree - 1; i >= 0; i--) q = fma_real(q, r, EXP_TAIL[i]);
+    const real q = polynomial(EXP_TAIL, sizeof EXP_TAIL / sizeof EXP_TAIL[0] - 1, r);
     return fma_real(q * r, r, r);
 }
 
@@ -81,6 +101,60 @@ static inline real exp_real(real x)
     /* In two factors: the result may be subnormal, or 2^128 times a number below 1. */
     const real_bits half = n >> 1;
     return fma_real(tail, power_of_two(half), power_of_two(half)) * power_of_two(n - half);
+}
+
+/* log(2^n * (1 + f)), 1 + f from sqrt(1/2) to sqrt(2). With t = f / (2 + f), log(1 + f) =
+ * 2 atanh(t) = f - (f^2/2 - t (f^2/2 + t^2 q(t^2))), as in fdlibm; in single precision a polynomial
+ * of f costs less than the division. */
+static inline real log_join(real_bits n, real f)
+{
+    const int degree = sizeof LOG_TAIL / sizeof LOG_TAIL[0] - 1;
+    /* A conversion of 64-bit integers is no instruction before AVX-512; n is small. */
+    const real exponent = real_of(n + bits_of(ROUNDER)) - ROUNDER;
+#if FNN_DOUBLE
+    const real t = f / (2 + f), t2 = t * t, half = REAL(0.5) * f * f;
+    const real inner = fma_real(t2, polynomial(LOG_TAIL, degree, t2), half);
+    const real tail = fma_real(t, inner, fma_real(exponent, LN2_LOW, -half));
+#else
+    const real tail = fma_real(f * f, polynomial(LOG_TAIL, degree, f), exponent * LN2_LOW);
+#endif
+    return fma_real(exponent, LN2_HIGH, f + tail);
+}
+
+/* u = 2^n * m, m from sqrt(1/2) to sqrt(2); u is positive and normal. */
+static inline real log_split(real u, real_bits *n)
+{
+    *n = (bits_of(u) - bits_of(SQRT_HALF)) >> MANTISSA_BITS;
+    return real_of((real_bits)((real_word)bits_of(u) - ((real_word)*n << MANTISSA_BITS)));
+}
+
+/* What log is, or log1p of x - 1, where its formula does not hold: at 0, below, at infinity, NaN. */
+static inline real log_special(real x, real y)
+{
+    const real above = x < REAL_INFINITY ? y : x; /* a NaN as it is */
+    const real zero = x == 0 ? -REAL_INFINITY : above;
+    return x < 0 ? REAL_NAN : zero;
+}
+
+static inline real log_real(real x)
+{
+    const bool subnormal = x < REAL_MIN_NORMAL;
+    real_bits n;
+    const real m = log_split(subnormal ? x * (real)((int64_t)1 << MANTISSA_BITS) : x, &n);
+    return log_special(x, log_join(n - (subnormal ? MANTISSA_BITS : 0), m - 1));
+}
+
+/* log(1 + x): what rounding u = 1 + x lost is added to f again. */
+static inline real log1p_real(real x)
+{
+    const real u = 1 + x, back = u - 1;
+    const real lost = (1 - (u - back)) + (x - back); /* Knuth's TwoSum: either may be larger */
+    real_bits n;
+    const real m = log_split(u, &n);
+    /* In two factors, as 2^-n has no exponent left for the largest n; nothing is lost there. */
+    const real f = fma_real(REAL(0.5) * lost, power_of_two(1 - n), m - 1);
+    const real y = log_special(u, log_join(n, f));
+    return x == 0 ? x : y; /* -0 */
 }
 
 /* num - y * d, exact but for one rounding. */
