@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-KERNEL_TESTS = ("gemm", "conv2d", "pointwise")
+KERNEL_TESTS = ("gemm", "conv2d", "pointwise", "pool")
 
 
 def tool(name):
