@@ -82,6 +82,17 @@ cdef object wrong_label(object labels, int64_t i, int64_t C, const char *func):
                       f"not a class from 0 to {C - 1}")
 
 
+cdef int check_labels_overlap(Array *view, object out, const fnn_class_loss_args *args,
+                              object labels, const char *func) except -1:
+    cdef char *low
+    cdef char *high
+    extent(view, &low, &high)
+    if <char *>args.labels < high and low < <char *>(args.labels + args.N):
+        if np_shares_memory(out, labels):
+            raise ValueError(f"{func.decode()}: out overlaps labels")
+    return 0
+
+
 cdef bint holds_reals(object array):
     cdef fnn_ndarray *fields
     if fields_are_known and type(array) is np_ndarray:
@@ -134,8 +145,10 @@ cdef object class_loss(class_loss_function run, const char *func, const char *na
         check_overlap(&vdx, out, &vx, x_, True, func, name)
         if weight is not None:
             check_overlap(&vdx, out, &vw, weight_, False, func, b"weight")
-        if np_shares_memory(out, labels_):
-            raise ValueError(f"{func.decode()}: out overlaps labels")
+        if probabilities:
+            check_overlap(&vdx, out, &vt, labels_, False, func, b"labels")
+        else:
+            check_labels_overlap(&vdx, out, args, labels_, func)
     if probabilities:
         labels_ = contiguous(&vt, labels_, func, b"labels")
         args.probabilities = vt.data

@@ -20,10 +20,19 @@ static inline void add_partials(const real *restrict partials, int64_t chunks, i
 }
 
 /* A long run is reduced in 16 interleaved strands, in as many registers as that takes; what is left
- * over goes to the first strands, and the strands are taken in order. A vector type of 16 elements
+ * over goes to the first strands, and the strands are added by halves. A vector type of 16 elements
  * would say the same, but GCC 12 takes those apart that are wider than a register, one element at a
  * time where they are compared: on AVX2 ten times as long. */
 enum { STRANDS = 16, STRAND_VECS = STRANDS / LANES };
+
+/* The sum of the strands: each half is added to the other. */
+static inline real add_strands(real each[STRANDS])
+{
+#pragma GCC unroll 4
+    for (int half = STRANDS / 2; half > 0; half /= 2)
+        for (int s = 0; s < half; s++) each[s] += each[s + half];
+    return each[0];
+}
 
 static inline real strand_sum(const real *x, int64_t n)
 {
@@ -34,9 +43,7 @@ static inline real strand_sum(const real *x, int64_t n)
     real each[STRANDS];
     memcpy(each, sums, sizeof each);
     for (int64_t s = 0; i + s < n; s++) each[s] += x[i + s];
-    real sum = 0;
-    for (int s = 0; s < min_i64(STRANDS, n); s++) sum += each[s];
-    return sum;
+    return add_strands(each);
 }
 
 /* The sum of x[i] * y[i]. */
@@ -50,9 +57,7 @@ static inline real strand_dot(const real *x, const real *y, int64_t n)
     real each[STRANDS];
     memcpy(each, sums, sizeof each);
     for (int64_t s = 0; i + s < n; s++) each[s] = fma_real(x[i + s], y[i + s], each[s]);
-    real sum = 0;
-    for (int s = 0; s < min_i64(STRANDS, n); s++) sum += each[s];
-    return sum;
+    return add_strands(each);
 }
 
 /* The sum in double, each chain of every STRANDS-th element. */
@@ -68,23 +73,27 @@ static inline double strand_sum_in_double(const real *x, int64_t n)
     return sum;
 }
 
-/* The largest of n > 0 elements. NaN may or may not be skipped. */
+static inline vec larger(vec a, vec b)
+{
+    const vec_bits which = a > b;
+    return (vec)((which & (vec_bits)a) | (~which & (vec_bits)b));
+}
+
+/* The largest of n > 0 elements, in twice as many strands, as a comparison and a selection take
+ * longer than a sum, and the order does not matter. NaN may or may not be skipped. */
 static inline real strand_max(const real *x, int64_t n)
 {
+    enum { VECS = 2 * STRAND_VECS, STEP = 2 * STRANDS };
     real max = x[0];
     int64_t i = 0;
-    if (n >= STRANDS) {
-        vec largest[STRAND_VECS];
-        memcpy(largest, x, sizeof largest);
-        for (i = STRANDS; i + STRANDS <= n; i += STRANDS)
-            for (int v = 0; v < STRAND_VECS; v++) {
-                const vec at = *(const vec *)(x + i + v * LANES);
-                const vec_bits larger = at > largest[v];
-                largest[v] = (vec)((larger & (vec_bits)at) | (~larger & (vec_bits)largest[v]));
-            }
-        real each[STRANDS];
-        memcpy(each, largest, sizeof each);
-        for (int s = 0; s < STRANDS; s++) max = each[s] > max ? each[s] : max;
+    if (n >= STEP) {
+        vec most[VECS];
+        memcpy(most, x, sizeof most);
+        for (i = STEP; i + STEP <= n; i += STEP)
+            for (int v = 0; v < VECS; v++)
+                most[v] = larger(*(const vec *)(x + i + v * LANES), most[v]);
+        for (int v = 1; v < VECS; v++) most[0] = larger(most[v], most[0]);
+        for (int s = 0; s < LANES; s++) max = most[0][s] > max ? most[0][s] : max;
     }
     for (; i < n; i++) max = x[i] > max ? x[i] : max;
     return max;

@@ -91,17 +91,23 @@ void column_exp_sum(const real *x, int64_t stride, int64_t C, int64_t width, con
 /* The same of one row; returns the sum. */
 real row_exp_sum(const real *x, int64_t C, real max, real *e)
 {
-    enum { PIECE = 512 };
-    real unwanted[PIECE], sum = 0;
-    for (int64_t c = 0; c < C; c += PIECE) {
-        const int64_t n = min_i64(PIECE, C - c);
-        const real *from = x + c;
+    real unwanted[STRANDS], each[STRANDS] = {0};
+    int64_t c = 0;
+    for (; c + STRANDS <= C; c += STRANDS) {
         real *to = e ? e + c : unwanted;
 #pragma GCC ivdep
-        for (int64_t i = 0; i < n; i++) to[i] = exp_down(from[i] - max);
-        sum += strand_sum(to, n);
+        for (int s = 0; s < STRANDS; s++) {
+            const real power = exp_down(x[c + s] - max);
+            to[s] = power;
+            each[s] += power;
+        }
     }
-    return sum;
+    for (int s = 0; c < C; c++, s++) {
+        const real power = exp_down(x[c] - max);
+        if (e) e[c] = power;
+        each[s] += power;
+    }
+    return add_strands(each);
 }
 
 void column_log(const real *x, int64_t width, real *y)
