@@ -2,7 +2,6 @@
 #ifndef FNN_CLASS_LOSS_H
 #define FNN_CLASS_LOSS_H
 
-#include "ops/math.h"
 #include "ops/reduce.h"
 #include "ops/rows.h"
 

@@ -115,7 +115,7 @@ static real long_row(const fnn_class_loss_args *a, int64_t n, real share, real *
         const real sum = row_exp_sum(x, C, max, dx), scale = mass * share / sum;
         for (int64_t c = 0; c < C; c++) dx[c] *= scale;
         dx[label] -= mass * share;
-        return fma_real(mass, log_real(sum), mass * below);
+        return fma_real(mass, log_lifted(sum), mass * below);
     }
     row_target(a, n, q);
     const real mass = strand_sum(q, C);
@@ -124,7 +124,7 @@ static real long_row(const fnn_class_loss_args *a, int64_t n, real share, real *
     const real distance = strand_dot(q, below, C);
     const real sum = row_exp_sum(x, C, max, dx), scale = mass * share / sum;
     for (int64_t c = 0; c < C; c++) dx[c] = fma_real(dx[c], scale, -share * q[c]);
-    return fma_real(mass, log_real(sum), distance);
+    return fma_real(mass, log_lifted(sum), distance);
 }
 
 /* ---- the op ---------------------------------------------------------------------------------- */

@@ -1,18 +1,16 @@
 #include "ops/rows.h"
 
-#include "ops/math.h"
 #include "ops/reduce.h"
 #include "ops/vector.h"
 
-/* exp(x) of x <= 0 or NaN, the bits of exp_real with a third less work: no clamp above, and one
- * power of two, which the constant keeps normal where the result is not. */
-static inline real exp_down(real x)
+/* 2^LIFT exp(x) of x <= 0 or NaN, in two thirds of the operations of exp_real: no clamp above, and
+ * one power of two, as the lifted result is normal. */
+static inline real exp_lifted(real x)
 {
-    enum { UP = 64 };
     real_bits n;
     const real tail = exp_split(x < EXP_MIN ? EXP_MIN : x, &n);
-    const real scale = power_of_two(n + UP);
-    return fma_real(tail, scale, scale) * power_of_two(-UP);
+    const real scale = power_of_two(n + LIFT);
+    return fma_real(tail, scale, scale);
 }
 
 /* Inverse of load_transposed: to[i * stride + j] = t[j][i]. */
@@ -81,7 +79,7 @@ void column_exp_sum(const real *x, int64_t stride, int64_t C, int64_t width, con
         real *to = e ? e + c * stride : unwanted;
 #pragma GCC ivdep
         for (int64_t j = 0; j < width; j++) {
-            const real power = exp_down(from[j] - max[j]);
+            const real power = exp_lifted(from[j] - max[j]);
             to[j] = power;
             sum[j] += power;
         }
@@ -97,22 +95,22 @@ real row_exp_sum(const real *x, int64_t C, real max, real *e)
         real *to = e ? e + c : unwanted;
 #pragma GCC ivdep
         for (int s = 0; s < STRANDS; s++) {
-            const real power = exp_down(x[c + s] - max);
+            const real power = exp_lifted(x[c + s] - max);
             to[s] = power;
             each[s] += power;
         }
     }
     for (int s = 0; c < C; c++, s++) {
-        const real power = exp_down(x[c] - max);
+        const real power = exp_lifted(x[c] - max);
         if (e) e[c] = power;
         each[s] += power;
     }
     return add_strands(each);
 }
 
-void column_log(const real *x, int64_t width, real *y)
+void column_log(const real *sum, int64_t width, real *y)
 {
-    for (int64_t j = 0; j < width; j++) y[j] = log_real(x[j]);
+    for (int64_t j = 0; j < width; j++) y[j] = log_lifted(sum[j]);
 }
 
 void column_scale(real *x, int64_t stride, int64_t C, int64_t width, const real *scale)

@@ -5,7 +5,7 @@
 #ifndef FNN_ROWS_H
 #define FNN_ROWS_H
 
-#include "ops/real.h"
+#include "ops/math.h"
 
 #define gather_rows VARIANT(gather_rows)
 #define scatter_rows VARIANT(scatter_rows)
@@ -27,16 +27,26 @@ void scatter_rows(const real *t, int64_t C, int64_t rows, int64_t width, real *x
 /* max[j] = the largest of x[c * stride + j], j < width <= WIDTH. NaN may or may not be skipped. */
 void column_max(const real *x, int64_t stride, int64_t C, int64_t width, real *max);
 
-/* e[c * stride + j] = exp(x[c * stride + j] - max[j]); sum[j] is the sum of column j. e may be x, or
- * NULL where the sum is all that is wanted. A NaN anywhere makes the sum NaN. */
+/* Exponentials are computed 2^LIFT times too large: then none is subnormal, and the factor that makes
+ * probabilities of them brings them down. */
+enum { LIFT = MANTISSA_BITS + 3 };
+
+/* The logarithm of a sum of such exponentials. */
+static inline real log_lifted(real sum)
+{
+    return log_real(sum * power_of_two(-LIFT));
+}
+
+/* e[c * stride + j] = 2^LIFT exp(x[c * stride + j] - max[j]); sum[j] is the sum of column j. e may be
+ * x, or NULL where the sum is all that is wanted. A NaN anywhere makes the sum NaN. */
 void column_exp_sum(const real *x, int64_t stride, int64_t C, int64_t width, const real *max,
                     real *e, real *sum);
 
 /* column_exp_sum of one row; returns the sum. */
 real row_exp_sum(const real *x, int64_t C, real max, real *e);
 
-/* y[j] = log(x[j]) */
-void column_log(const real *x, int64_t width, real *y);
+/* y[j] = log_lifted(sum[j]) */
+void column_log(const real *sum, int64_t width, real *y);
 
 /* x[c * stride + j] *= scale[j] */
 void column_scale(real *x, int64_t stride, int64_t C, int64_t width, const real *scale);

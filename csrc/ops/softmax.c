@@ -1,5 +1,4 @@
 /* Softmax, its logarithm and the logarithm of its sum, over one axis. */
-#include "ops/math.h"
 #include "ops/reduce.h"
 #include "ops/rows.h"
 
@@ -65,7 +64,7 @@ static void forward_row(const fnn_softmax_args *a, const real *x, real *out)
     const int64_t C = a->C;
     const real max = strand_max(x, C);
     const real sum = row_exp_sum(x, C, max, a->kind == FNN_SOFTMAX ? out : NULL);
-    const real scale = 1 / sum, log_sum = log_real(sum);
+    const real scale = 1 / sum, log_sum = log_lifted(sum);
     switch (a->kind) {
     case FNN_SOFTMAX:
         for (int64_t c = 0; c < C; c++) out[c] *= scale;
