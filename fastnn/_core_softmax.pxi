@@ -110,8 +110,8 @@ cdef object softmax_gradient(const char *func, fnn_softmax kind, object dy, obje
 def softmax(x, *, axis=-1, out=None):
     """Softmax over one axis: ``exp(x - max(x)) / sum(exp(x - max(x)))``.
 
-    Sums over the last axis are chains of fused multiply-adds in ascending order up to 32 elements,
-    and of 16 interleaved strands beyond; over another axis, chains always.
+    Sums over the last axis are chains in ascending order up to 64 elements, and 16 interleaved ones
+    beyond; over another axis they are chains always.
 
     Parameters
     ----------

@@ -10,22 +10,14 @@ static bool is_one_hot(const fnn_class_loss_args *a)
     return a->labels && a->label_smoothing == 0;
 }
 
-/* q of row n: w[c] ((1 - s) t[c] + s / C). `q` may be the probabilities. */
-static void row_target(const fnn_class_loss_args *a, int64_t n, real *q)
+/* q[c] = w[c] (keep t[c] + spread) */
+typedef struct target {
+    real keep, spread;
+} target;
+
+static target target_of(const fnn_class_loss_args *a)
 {
-    const int64_t C = a->C;
-    const real keep = (real)(1 - a->label_smoothing),
-               spread = (real)(a->label_smoothing / (double)C);
-    const real *w = a->weight;
-    if (a->labels) {
-        for (int64_t c = 0; c < C; c++) q[c] = spread;
-        if (!is_ignored(a, n)) q[a->labels[n]] = keep + spread;
-    } else {
-        const real *t = (const real *)a->probabilities + n * C;
-        for (int64_t c = 0; c < C; c++) q[c] = fma_real(keep, t[c], spread);
-    }
-    if (w)
-        for (int64_t c = 0; c < C; c++) q[c] *= w[c];
+    return (target){(real)(1 - a->label_smoothing), (real)(a->label_smoothing / (double)a->C)};
 }
 
 /* ---- short rows ------------------------------------------------------------------------------ */
@@ -53,17 +45,26 @@ static void one_hot_columns(const fnn_class_loss_args *a, block *b)
 static void target_columns(const fnn_class_loss_args *a, block *b)
 {
     const int64_t C = a->C, width = b->width;
-    real q[WIDTH * SHORT_ROW];
-    for (int64_t r = 0; r < b->rows; r++) row_target(a, b->first + r, q + r * C);
-    gather_rows(q, C, b->rows, width, b->q);
+    const target to = target_of(a);
+    if (a->labels) {
+        for (int64_t i = 0; i < C * width; i++) b->q[i] = to.spread;
+        for (int64_t r = 0; r < b->rows; r++)
+            if (!is_ignored(a, b->first + r))
+                b->q[a->labels[b->first + r] * width + r] = to.keep + to.spread;
+    } else {
+        gather_rows((const real *)a->probabilities + b->first * C, C, b->rows, width, b->q);
+        for (int64_t i = 0; i < C * width; i++) b->q[i] = fma_real(to.keep, b->q[i], to.spread);
+    }
     for (int64_t r = 0; r < width; r++) b->mass[r] = b->distance[r] = 0;
-    for (int64_t c = 0; c < C; c++)
+    for (int64_t c = 0; c < C; c++) {
+        const real weight = class_weight(a, c), *x = b->x + c * width;
+        real *q = b->q + c * width;
         for (int64_t r = 0; r < width; r++) {
-            const real at = b->q[c * width + r];
-            b->mass[r] += at;
-            const real below = at == 0 ? 0 : b->max[r] - b->x[c * width + r];
-            b->distance[r] = fma_real(at, below, b->distance[r]);
+            q[r] *= weight;
+            b->mass[r] += q[r];
+            b->distance[r] = fma_real(q[r], q[r] == 0 ? 0 : b->max[r] - x[r], b->distance[r]);
         }
+    }
 }
 
 static void gradient_columns(const fnn_class_loss_args *a, block *b, real share)
@@ -101,7 +102,22 @@ static void short_rows(const fnn_class_loss_args *a, int64_t first, int64_t rows
 
 /* ---- a long row ------------------------------------------------------------------------------ */
 
-/* Returns the loss; q has room for a row. */
+static void row_target(const fnn_class_loss_args *a, int64_t n, real *q)
+{
+    const int64_t C = a->C;
+    const target to = target_of(a);
+    if (a->labels) {
+        for (int64_t c = 0; c < C; c++) q[c] = to.spread;
+        q[a->labels[n]] = to.keep + to.spread;
+    } else {
+        const real *t = (const real *)a->probabilities + n * C;
+        for (int64_t c = 0; c < C; c++) q[c] = fma_real(to.keep, t[c], to.spread);
+    }
+    const real *w = a->weight;
+    for (int64_t c = 0; c < C && w; c++) q[c] *= w[c];
+}
+
+/* Returns the loss; q has room for two rows. */
 static real long_row(const fnn_class_loss_args *a, int64_t n, real share, real *q)
 {
     const int64_t C = a->C;

@@ -16,7 +16,7 @@
 #define row_exp_sum VARIANT(row_exp_sum)
 
 /* A block of WIDTH rows of up to SHORT_ROW elements stays in L1. */
-enum { SHORT_ROW = 32, WIDTH = 64 };
+enum { SHORT_ROW = 64, WIDTH = 64 };
 
 /* t[c * width + r] = x[r * C + c]; width is a multiple of LANES, and what is beyond the rows 0. */
 void gather_rows(const real *x, int64_t C, int64_t rows, int64_t width, real *t);

@@ -87,11 +87,11 @@ static void backward_columns(const fnn_softmax_args *a, const real *from, const 
 {
     const int64_t C = a->C;
     real sums[WIDTH] = {0}, *sum = sums;
-    for (int64_t c = 0; c < C && a->kind != FNN_LOGSUMEXP; c++)
-        for (int64_t j = 0; j < width; j++) {
-            const int64_t at = c * stride + j;
-            sum[j] = fma_real(dy[at], a->kind == FNN_SOFTMAX ? from[at] : 1, sum[j]);
-        }
+    for (int64_t c = 0; c < C && a->kind == FNN_SOFTMAX; c++)
+        for (int64_t j = 0; j < width; j++)
+            sum[j] = fma_real(dy[c * stride + j], from[c * stride + j], sum[j]);
+    for (int64_t c = 0; c < C && a->kind == FNN_LOG_SOFTMAX; c++)
+        for (int64_t j = 0; j < width; j++) sum[j] += dy[c * stride + j];
     for (int64_t c = 0; c < C; c++) {
         const real *f = from + c * stride, *g = a->kind == FNN_LOGSUMEXP ? dy : dy + c * stride;
         real *d = dx + c * stride;
