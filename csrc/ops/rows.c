@@ -72,7 +72,7 @@ void column_max(const real *x, int64_t stride, int64_t C, int64_t width, real *m
 void column_exp_sum(const real *x, int64_t stride, int64_t C, int64_t width, const real *max,
                     real *e, real *sum)
 {
-    real unwanted[WIDTH];
+    real unwanted[NEIGHBOURS];
     for (int64_t j = 0; j < width; j++) sum[j] = 0;
     for (int64_t c = 0; c < C; c++) {
         const real *from = x + c * stride;

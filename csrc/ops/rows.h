@@ -15,8 +15,9 @@
 #define column_scale VARIANT(column_scale)
 #define row_exp_sum VARIANT(row_exp_sum)
 
-/* A block of WIDTH rows of up to SHORT_ROW elements stays in L1. */
-enum { SHORT_ROW = 64, WIDTH = 64 };
+/* A block of WIDTH rows of up to SHORT_ROW elements stays in L1. Rows that are neighbours in memory
+ * come in larger blocks, as each of their elements may lie on another page. */
+enum { SHORT_ROW = 64, WIDTH = 64, NEIGHBOURS = 256 };
 
 /* t[c * width + r] = x[r * C + c]; width is a multiple of LANES, and what is beyond the rows 0. */
 void gather_rows(const real *x, int64_t C, int64_t rows, int64_t width, real *t);
@@ -24,7 +25,7 @@ void gather_rows(const real *x, int64_t C, int64_t rows, int64_t width, real *t)
 /* x[r * C + c] = t[c * width + r] */
 void scatter_rows(const real *t, int64_t C, int64_t rows, int64_t width, real *x);
 
-/* max[j] = the largest of x[c * stride + j], j < width <= WIDTH. NaN may or may not be skipped. */
+/* max[j] = the largest of x[c * stride + j], j < width <= NEIGHBOURS. NaN may or may not be skipped. */
 void column_max(const real *x, int64_t stride, int64_t C, int64_t width, real *max);
 
 /* Exponentials are computed 2^LIFT times too large: then none is subnormal, and the factor that makes

@@ -2,7 +2,7 @@
 #include "ops/reduce.h"
 #include "ops/rows.h"
 
-/* How the rows are cut in blocks: up to WIDTH short rows, one long row, or up to WIDTH neighbours
+/* How the rows are cut in blocks: up to WIDTH short rows, one long row, or up to NEIGHBOURS of them
  * where the axis is not the last. */
 typedef struct blocks {
     int64_t N, C, inner, per_line, count;
@@ -13,7 +13,7 @@ static blocks blocks_of(const fnn_softmax_args *a)
 {
     blocks b = {.N = a->N, .C = a->C, .inner = a->inner};
     b.side_by_side = a->inner == 1 && a->C <= SHORT_ROW;
-    b.per_line = ceil_div(a->inner, WIDTH);
+    b.per_line = ceil_div(a->inner, NEIGHBOURS);
     b.count = b.side_by_side ? ceil_div(a->N, WIDTH) : a->N * b.per_line;
     return b;
 }
@@ -37,7 +37,7 @@ static void forward_columns(const fnn_softmax_args *a, const real *x, int64_t st
                             real *out)
 {
     const int64_t C = a->C;
-    real max[WIDTH], sum[WIDTH], log_sum[WIDTH];
+    real max[NEIGHBOURS], sum[NEIGHBOURS], log_sum[NEIGHBOURS];
     column_max(x, stride, C, width, max);
     column_exp_sum(x, stride, C, width, max, a->kind == FNN_SOFTMAX ? out : NULL, sum);
     if (a->kind == FNN_SOFTMAX) {
@@ -86,7 +86,7 @@ static void backward_columns(const fnn_softmax_args *a, const real *from, const 
                              const real *y, int64_t stride, int64_t width, real *dx)
 {
     const int64_t C = a->C;
-    real sums[WIDTH] = {0}, *sum = sums;
+    real sums[NEIGHBOURS] = {0}, *sum = sums;
     for (int64_t c = 0; c < C && a->kind == FNN_SOFTMAX; c++)
         for (int64_t j = 0; j < width; j++)
             sum[j] = fma_real(dy[c * stride + j], from[c * stride + j], sum[j]);
@@ -151,8 +151,9 @@ static place place_of(const blocks *b, int64_t i)
         const int64_t row = i * WIDTH;
         return (place){row * b->C, row, min_i64(WIDTH, b->N - row)};
     }
-    const int64_t line = i / b->per_line, j = i % b->per_line * WIDTH;
-    return (place){line * b->C * b->inner + j, line * b->inner + j, min_i64(WIDTH, b->inner - j)};
+    const int64_t line = i / b->per_line, j = i % b->per_line * NEIGHBOURS;
+    return (place){line * b->C * b->inner + j, line * b->inner + j,
+                   min_i64(NEIGHBOURS, b->inner - j)};
 }
 
 fnn_plan VARIANT(softmax_forward_plan)(const void *args, int max_members)
