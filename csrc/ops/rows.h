@@ -17,7 +17,7 @@
 
 /* A block of WIDTH rows of up to SHORT_ROW elements stays in L1. Rows that are neighbours in memory
  * come in larger blocks, as each of their elements may lie on another page. */
-enum { SHORT_ROW = 64, WIDTH = 64, NEIGHBOURS = 256 };
+enum { SHORT_ROW = 64, WIDTH = 64, NEIGHBOURS = 512 };
 
 /* t[c * width + r] = x[r * C + c]; width is a multiple of LANES, and what is beyond the rows 0. */
 void gather_rows(const real *x, int64_t C, int64_t rows, int64_t width, real *t);
