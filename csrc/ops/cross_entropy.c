@@ -129,7 +129,7 @@ static real long_row(const fnn_class_loss_args *a, int64_t n, real share, real *
         const int64_t label = a->labels[n];
         const real mass = class_weight(a, label), below = mass == 0 ? 0 : max - x[label];
         const real sum = row_exp_sum(x, C, max, dx), scale = mass * share / sum;
-        for (int64_t c = 0; c < C; c++) dx[c] *= scale;
+        row_scale(dx, C, scale);
         dx[label] -= mass * share;
         return fma_real(mass, log_lifted(sum), mass * below);
     }

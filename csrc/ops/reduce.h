@@ -73,10 +73,22 @@ static inline double strand_sum_in_double(const real *x, int64_t n)
     return sum;
 }
 
+/* a > b ? a : b. Intrinsics: of a comparison and a selection GCC 12 makes four instructions on AVX2,
+ * with which the largest of 1000 in L1 takes 1.6 times as long (f32). */
 static inline vec larger(vec a, vec b)
 {
+#if defined(__AVX512F__) && FNN_DOUBLE
+    return (vec)_mm512_max_pd((__m512d)a, (__m512d)b);
+#elif defined(__AVX512F__)
+    return (vec)_mm512_max_ps((__m512)a, (__m512)b);
+#elif defined(__AVX2__) && FNN_DOUBLE
+    return (vec)_mm256_max_pd((__m256d)a, (__m256d)b);
+#elif defined(__AVX2__)
+    return (vec)_mm256_max_ps((__m256)a, (__m256)b);
+#else
     const vec_bits which = a > b;
     return (vec)((which & (vec_bits)a) | (~which & (vec_bits)b));
+#endif
 }
 
 /* The largest of n > 0 elements, in twice as many strands, as a comparison and a selection take

@@ -121,3 +121,9 @@ void column_scale(real *x, int64_t stride, int64_t C, int64_t width, const real 
         for (int64_t j = 0; j < width; j++) row[j] *= scale[j];
     }
 }
+
+void row_scale(real *x, int64_t C, real scale)
+{
+#pragma GCC unroll 4
+    for (int64_t c = 0; c < C; c++) x[c] *= scale;
+}

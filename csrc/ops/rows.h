@@ -13,6 +13,7 @@
 #define column_exp_sum VARIANT(column_exp_sum)
 #define column_log VARIANT(column_log)
 #define column_scale VARIANT(column_scale)
+#define row_scale VARIANT(row_scale)
 #define row_exp_sum VARIANT(row_exp_sum)
 
 /* A block of WIDTH rows of up to SHORT_ROW elements stays in L1. Rows that are neighbours in memory
@@ -45,6 +46,9 @@ void column_exp_sum(const real *x, int64_t stride, int64_t C, int64_t width, con
 
 /* column_exp_sum of one row; returns the sum. */
 real row_exp_sum(const real *x, int64_t C, real max, real *e);
+
+/* x[c] *= scale */
+void row_scale(real *x, int64_t C, real scale);
 
 /* y[j] = log_lifted(sum[j]) */
 void column_log(const real *sum, int64_t width, real *y);

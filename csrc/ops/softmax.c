@@ -67,7 +67,7 @@ static void forward_row(const fnn_softmax_args *a, const real *x, real *out)
     const real scale = 1 / sum, log_sum = log_lifted(sum);
     switch (a->kind) {
     case FNN_SOFTMAX:
-        for (int64_t c = 0; c < C; c++) out[c] *= scale;
+        row_scale(out, C, scale);
         break;
     case FNN_LOG_SOFTMAX:
 #pragma GCC ivdep
