@@ -25,10 +25,10 @@ static target target_of(const fnn_class_loss_args *a)
 /* A block of them, row r in lane r. */
 typedef struct block {
     int64_t first, rows, width;
-    real x[SHORT_ROW * WIDTH], q[SHORT_ROW * WIDTH];
-    real max[WIDTH], sum[WIDTH];
-    real mass[WIDTH];     /* Q */
-    real distance[WIDTH]; /* sum of q (max - x) */
+    real *x, *q;
+    real *max, *sum;
+    real *mass;     /* Q */
+    real *distance; /* sum of q (max - x) */
 } block;
 
 static void one_hot_columns(const fnn_class_loss_args *a, block *b)
@@ -85,10 +85,8 @@ static void short_rows(const fnn_class_loss_args *a, int64_t first, int64_t rows
                        real *losses)
 {
     const int64_t C = a->C, width = round_up(rows, LANES);
-    block b;
-    b.first = first;
-    b.rows = rows;
-    b.width = width;
+    real x[SHORT_ROW * WIDTH], q[SHORT_ROW * WIDTH], each[4][WIDTH];
+    block b = {first, rows, width, x, q, each[0], each[1], each[2], each[3]};
     gather_rows((const real *)a->x + first * C, C, rows, width, b.x);
     column_max(b.x, width, C, width, b.max);
     if (is_one_hot(a)) one_hot_columns(a, &b);
