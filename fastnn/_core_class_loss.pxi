@@ -11,6 +11,24 @@ cdef object REDUCTIONS = {"mean": FNN_MEAN, "sum": FNN_SUM, "none": FNN_NONE}
 ctypedef fnn_status (*class_loss_function)(fnn_dtype, const fnn_class_loss_args *) noexcept nogil
 
 
+cdef double parse_real(object value, const char *func, const char *name) except? -1:
+    if not isinstance(value, str):
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            pass
+    raise TypeError(f"{func.decode()}: {name.decode()} must be a number, "
+                    f"not {type(value).__name__}")
+
+
+cdef double parse_positive(object value, const char *func, const char *name) except? -1:
+    cdef double number = parse_real(value, func, name)
+    if not 0 < number < float("inf"):
+        raise ValueError(f"{func.decode()}: {name.decode()} must be above 0 and finite, "
+                         f"not {value!r}")
+    return number
+
+
 cdef fnn_reduction parse_reduction(object reduction, const char *func) except *:
     if not isinstance(reduction, str):
         raise TypeError(f"{func.decode()}: reduction must be a string, "
@@ -231,11 +249,7 @@ cdef object softmax_cross_entropy_(object logits, object labels, object label_sm
                                    object out):
     cdef fnn_class_loss_args args
     cdef const char *func = b"softmax_cross_entropy"
-    try:
-        args.label_smoothing = float(label_smoothing)
-    except (TypeError, ValueError):
-        raise TypeError(f"{func.decode()}: label_smoothing must be a number, "
-                        f"not {type(label_smoothing).__name__}") from None
+    args.label_smoothing = parse_real(label_smoothing, func, b"label_smoothing")
     if not 0 <= args.label_smoothing <= 1:
         raise ValueError(f"{func.decode()}: label_smoothing must be from 0 to 1, "
                          f"not {label_smoothing!r}")

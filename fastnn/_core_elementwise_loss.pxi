@@ -70,19 +70,6 @@ cdef object load_factor(Array *view, object factor, Array *like, const char *lik
     return contiguous(view, factor, func, name)
 
 
-cdef double parse_positive(object value, const char *func, const char *name) except? -1:
-    cdef double number
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{func.decode()}: {name.decode()} must be a number, "
-                        f"not {type(value).__name__}") from None
-    if not 0 < number < float("inf"):
-        raise ValueError(f"{func.decode()}: {name.decode()} must be above 0 and finite, "
-                         f"not {value!r}")
-    return number
-
-
 def mse(y, t, *, reduction="mean", out=None):
     """Mean squared error ``mean((y - t)**2)`` and its gradient ``2 * (y - t) / y.size``.
 
