@@ -46,8 +46,11 @@ cdef object elementwise_loss(const char *func, fnn_loss kind, const char *y_name
     args.dy = vdy.data
     args.loss = &loss
     dtype = vy.dtype
-    with nogil:
+    if vy.size <= HOLD_SIZE:
         status = fnn_elementwise_loss(dtype, &args)
+    else:
+        with nogil:
+            status = fnn_elementwise_loss(dtype, &args)
     check(func, status)
     return loss if losses is None else losses, deliver(computed, result)
 

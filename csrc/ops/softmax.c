@@ -18,12 +18,14 @@ static blocks blocks_of(const fnn_softmax_args *a)
     return b;
 }
 
-static fnn_plan plan(const fnn_softmax_args *a, int max_members)
+static fnn_plan plan(const fnn_softmax_args *a, int64_t per_member, int max_members)
 {
-    /* An exponential costs several times a copy. */
     const int64_t size = saturating_mul(saturating_mul(a->N, a->C), a->inner);
-    return (fnn_plan){members_for(size, SIZE_PER_MEMBER / 4, max_members), 0};
+    return (fnn_plan){members_for(size, per_member, max_members), 0};
 }
+
+/* An exponential costs several times a copy. */
+enum { EXP_PER_MEMBER = SIZE_PER_MEMBER / 4 };
 
 /* logsumexp where max + log(sum) is NaN: there is a NaN, or max is infinite and the result too. */
 static real special_logsumexp(const real *x, int64_t stride, int64_t C, real max)
@@ -158,7 +160,7 @@ static place place_of(const blocks *b, int64_t i)
 
 fnn_plan VARIANT(softmax_forward_plan)(const void *args, int max_members)
 {
-    return plan(args, max_members);
+    return plan(args, EXP_PER_MEMBER, max_members);
 }
 
 void VARIANT(softmax_forward_run)(const void *args, const fnn_team *team)
@@ -188,7 +190,8 @@ void VARIANT(softmax_forward_run)(const void *args, const fnn_team *team)
 
 fnn_plan VARIANT(softmax_backward_plan)(const void *args, int max_members)
 {
-    return plan(args, max_members);
+    const fnn_softmax_args *a = args;
+    return plan(a, a->kind == FNN_SOFTMAX ? SIZE_PER_MEMBER : EXP_PER_MEMBER, max_members);
 }
 
 void VARIANT(softmax_backward_run)(const void *args, const fnn_team *team)
