@@ -217,7 +217,7 @@ def softmax_cross_entropy(logits, labels, *, label_smoothing=0.0, weight=None, i
         Of each class; ones by default.
     ignore_index : int or None, default -100
         Rows with this label have loss 0 and a gradient of zeros, whatever their logits. If all
-        have it, their mean is NaN. None: no row is ignored.
+        have it, the mean is NaN and the gradient zeros. None: no row is ignored.
     reduction : {"mean", "sum", "none"}, default "mean"
         What is returned of losses: their mean, their sum, or each.
     out : ndarray, (N, C), optional
@@ -286,8 +286,8 @@ def nll(log_probabilities, labels, *, weight=None, ignore_index=-100, reduction=
     weight : ndarray, (C,), optional
         Of each class; ones by default.
     ignore_index : int or None, default -100
-        Rows with this label have loss 0 and a gradient of zeros. If all have it, their mean is NaN.
-        None: no row is ignored.
+        Rows with this label have loss 0 and a gradient of zeros. If all have it, the mean is NaN
+        and the gradient zeros. None: no row is ignored.
     reduction : {"mean", "sum", "none"}, default "mean"
         What is returned of losses: their mean, their sum, or each.
     out : ndarray, (N, C), optional

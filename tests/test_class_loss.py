@@ -119,6 +119,9 @@ def test_special_values(dtype, c):
         loss, dlogits = f(logits, target, ignore_index=int(target[0]), reduction="sum")
         assert loss == 0
         assert_same_bits(dlogits, np.zeros((3, c), dtype))
+    loss, dlogits = f(np.zeros((3, c), dtype), np.full(3, 1), weight=np.zeros(c, dtype))
+    assert np.isnan(loss)
+    np.testing.assert_array_equal(dlogits, 0)
     # a class that cannot be, and need not
     logits = np.zeros((1, c), dtype)
     logits[0, 1:] = -np.inf

@@ -14,12 +14,13 @@ typedef real row_loss(const fnn_class_loss_args *a, int64_t n, real share);
 static void run(const fnn_class_loss_args *a, const fnn_team *team, row_loss *row, bool weighted)
 {
     const double divisor = class_loss_divisor(a, weighted);
+    const real share = gradient_share(divisor);
     const range own = split(class_loss_blocks(a), 1, team->rank, team->size);
     for (int64_t i = own.begin; i < own.end; i++) {
         const int64_t first = i * block_rows(a), rows = min_i64(block_rows(a), a->N - first);
         real losses[WIDTH];
         for (int64_t r = 0; r < rows; r++)
-            if (!is_ignored(a, first + r)) losses[r] = row(a, first + r, (real)(1 / divisor));
+            if (!is_ignored(a, first + r)) losses[r] = row(a, first + r, share);
         clear_ignored(a, first, rows, losses);
         put_losses(a, team, i, first, rows, losses);
     }

@@ -28,6 +28,12 @@ static inline double class_loss_divisor(const fnn_class_loss_args *a, bool weigh
     return a->weight ? sum : (double)count;
 }
 
+/* The factor of gradients; 0 where no row counts, whose mean is NaN. */
+static inline real gradient_share(double divisor)
+{
+    return divisor == 0 ? 0 : (real)(1 / divisor);
+}
+
 /* Blocks of rows whose losses are summed at once, and which one member computes. */
 static inline int64_t class_loss_blocks(const fnn_class_loss_args *a)
 {

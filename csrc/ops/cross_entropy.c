@@ -167,7 +167,7 @@ void VARIANT(softmax_cross_entropy_run)(const void *args, const fnn_team *team)
 {
     const fnn_class_loss_args *a = args;
     const double divisor = class_loss_divisor(a, true);
-    const real share = (real)(1 / divisor);
+    const real share = gradient_share(divisor);
     real *scratch = (real *)((char *)team->workspace + sums_size(a)) + team->rank * scratch_size(a);
     const range own = split(class_loss_blocks(a), 1, team->rank, team->size);
     for (int64_t i = own.begin; i < own.end; i++) {
