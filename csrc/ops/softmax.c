@@ -191,7 +191,7 @@ void VARIANT(softmax_forward_run)(const void *args, const fnn_team *team)
 fnn_plan VARIANT(softmax_backward_plan)(const void *args, int max_members)
 {
     const fnn_softmax_args *a = args;
-    return plan(a, a->kind == FNN_SOFTMAX ? SIZE_PER_MEMBER : EXP_PER_MEMBER, max_members);
+    return plan(a, a->kind == FNN_SOFTMAX ? SIZE_PER_MEMBER / 2 : EXP_PER_MEMBER, max_members);
 }
 
 void VARIANT(softmax_backward_run)(const void *args, const fnn_team *team)
