@@ -1,4 +1,4 @@
-"""Activations, loss and optimizer: little arithmetic, limited by memory or by calls."""
+"""Activations, sums and optimizer: little arithmetic, limited by memory or by calls."""
 
 from functools import partial
 
@@ -106,33 +106,6 @@ def test_sgd_step(compare, rng, threads, size):
 
 def shape_id(shape):
     return "x".join(map(str, shape))
-
-
-@pytest.mark.parametrize("shape", [(64, 10), (256, 10), (64, 1000)], ids=shape_id)
-def test_softmax_cross_entropy(compare, rng, threads, shape):
-    N, C = shape
-    logits, labels = normal(rng, N, C), rng.integers(0, C, N)
-    want_loss, want = reference.softmax_cross_entropy(logits, labels)
-    # C roundings of a sum of numbers up to 1; subtraction, exp, log and division are a few more
-    bound = (C + 32) * EPS
-
-    def check(result):
-        loss, dlogits = result
-        harness.assert_within(loss, want_loss, bound * (1 + np.abs(logits).max()))
-        harness.assert_within(dlogits, want, bound / N)
-
-    compare(
-        op="softmax_cross_entropy",
-        shape=shape_id(shape),
-        dtype=np.float32,
-        threads=threads,
-        ours=partial(fastnn.softmax_cross_entropy, logits, labels, out=np.empty_like(logits)),
-        check=check,
-        numpy=lambda: numpy_baseline.softmax_cross_entropy(logits, labels, np.empty_like(logits)),
-        torch=lambda: torch_peer.cross_entropy(threads, logits, labels),
-        from_torch=lambda result: (result[0].item(), torch_peer.arrays(result[1])),
-        nbytes=2 * logits.nbytes,
-    )
 
 
 @pytest.mark.parametrize("shape", [(64, 120), (6400, 16), (50176, 6)], ids=shape_id)

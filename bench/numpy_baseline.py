@@ -274,7 +274,75 @@ def tanh(x: Array, out: Array) -> Contestants:
     return {"tanh": partial(np.tanh, x, out)}
 
 
-# ---- loss and optimizer
+# ---- softmax over an axis
+
+
+def softmax(x: Array, axis: int, out: Array) -> Contestants:
+    """exp(x - max), divided by its sum."""
+
+    def run() -> Array:
+        np.subtract(x, x.max(axis=axis, keepdims=True), out=out)
+        np.exp(out, out=out)
+        return np.divide(out, out.sum(axis=axis, keepdims=True), out=out)
+
+    return {"exp in place": run}
+
+
+def softmax_backward(dy: Array, y: Array, axis: int, out: Array) -> Contestants:
+    """y * (dy - sum of dy * y); einsum sums without an array of products."""
+    letters = "abcd"[: y.ndim]
+    rest = letters.replace(letters[axis], "")
+
+    def run(dot: Callable[[], Array]) -> Array:
+        np.subtract(dy, dot(), out=out)
+        return np.multiply(out, y, out=out)
+
+    def product() -> Array:
+        return np.multiply(dy, y, out=out).sum(axis=axis, keepdims=True)
+
+    def einsum() -> Array:
+        return np.expand_dims(np.einsum(f"{letters},{letters}->{rest}", dy, y), axis)
+
+    return {"multiply, sum": partial(run, product), "einsum": partial(run, einsum)}
+
+
+def log_softmax(x: Array, axis: int, out: Array) -> Contestants:
+    """X - max - log(sum of exp)."""
+    scratch = np.empty_like(x)
+
+    def run() -> Array:
+        np.subtract(x, x.max(axis=axis, keepdims=True), out=out)
+        total = np.exp(out, out=scratch).sum(axis=axis, keepdims=True)
+        return np.subtract(out, np.log(total, out=total), out=out)
+
+    return {"exp": run}
+
+
+def log_softmax_backward(dy: Array, y: Array, axis: int, out: Array) -> Contestants:
+    """Dy - exp(y) * sum of dy."""
+
+    def run() -> Array:
+        np.exp(y, out=out)
+        np.multiply(out, dy.sum(axis=axis, keepdims=True), out=out)
+        return np.subtract(dy, out, out=out)
+
+    return {"exp in place": run}
+
+
+def logsumexp(x: Array, axis: int, out: Array) -> Contestants:
+    """Max + log(sum of exp(x - max))."""
+    scratch = np.empty_like(x)
+
+    def run() -> Array:
+        largest = x.max(axis=axis, keepdims=True)
+        np.subtract(x, largest, out=scratch)
+        np.exp(scratch, out=scratch).sum(axis=axis, out=out)
+        return np.add(np.log(out, out=out), largest.squeeze(axis), out=out)
+
+    return {"exp": run}
+
+
+# ---- losses, each with its gradient
 
 
 def softmax_cross_entropy(logits: Array, labels: Array, out: Array) -> Contestants:
@@ -297,6 +365,93 @@ def cross_entropy(
     np.divide(out, total, out=out)
     out.reshape(-1)[at_label] -= out.dtype.type(1 / len(labels))
     return float(loss), out
+
+
+def cross_entropy_of_targets(logits: Array, target: Array, out: Array) -> Contestants:
+    """Return (mean loss, dlogits) of logits and probabilities (N, C), whose rows sum to 1."""
+    scratch = np.empty_like(logits)
+
+    def run() -> tuple[float, Array]:
+        np.subtract(logits, logits.max(axis=1, keepdims=True), out=out)
+        total = np.exp(out, out=scratch).sum(axis=1, keepdims=True)
+        loss = (np.log(total).sum() - np.vdot(target, out)) / len(logits)
+        np.divide(scratch, total, out=out)
+        np.subtract(out, target, out=out)
+        np.multiply(out, out.dtype.type(1 / len(logits)), out=out)
+        return float(loss), out
+
+    return {"exp, vdot": run}
+
+
+def mse(y: Array, t: Array, out: Array) -> Contestants:
+    """Return (mean of (y - t)**2, 2 (y - t) / size)."""
+
+    def run() -> tuple[float, Array]:
+        np.subtract(y, t, out=out)
+        loss = np.dot(out, out) / out.size
+        return float(loss), np.multiply(out, out.dtype.type(2 / out.size), out=out)
+
+    return {"dot": run}
+
+
+def l1(y: Array, t: Array, out: Array) -> Contestants:
+    """Return (mean of abs(y - t), sign(y - t) / size)."""
+    scratch = np.empty_like(y)
+
+    def run() -> tuple[float, Array]:
+        np.subtract(y, t, out=out)
+        loss = np.abs(out, out=scratch).mean()
+        np.sign(out, out=out)
+        return float(loss), np.multiply(out, out.dtype.type(1 / out.size), out=out)
+
+    return {"abs, sign": run}
+
+
+def huber(y: Array, t: Array, out: Array) -> Contestants:
+    """Return (mean, gradient) for delta = 1: c (d - c / 2), c being d clipped to +-1."""
+    scratch = np.empty_like(y)
+    one = y.dtype.type(1)
+
+    def run() -> tuple[float, Array]:
+        np.subtract(y, t, out=scratch)
+        np.clip(scratch, -one, one, out=out)
+        loss = (np.dot(out, scratch) - np.dot(out, out) / 2) / out.size
+        return float(loss), np.multiply(out, out.dtype.type(1 / out.size), out=out)
+
+    return {"clip, dot": run}
+
+
+def hinge(y: Array, t: Array, out: Array) -> Contestants:
+    """Return (mean of max(0, 1 - t y), -t / size where that is above 0)."""
+    scratch, one = np.empty_like(y), np.ones((), y.dtype)
+    mask = np.empty(y.shape, bool)
+
+    def run() -> tuple[float, Array]:
+        np.subtract(one, np.multiply(t, y, out=scratch), out=scratch)
+        np.greater(scratch, 0, out=mask)
+        loss = np.maximum(scratch, 0, out=scratch).mean()
+        np.multiply(t, mask, out=out)
+        return float(loss), np.multiply(out, out.dtype.type(-1 / out.size), out=out)
+
+    return {"maximum, mask": run}
+
+
+def bce_with_logits(y: Array, t: Array, out: Array) -> Contestants:
+    """Return (mean of max(y, 0) - t y + log1p(e), (sigmoid(y) - t) / size), e = exp(-abs(y))."""
+    e, scratch, one = np.empty_like(y), np.empty_like(y), np.ones((), y.dtype)
+
+    def run() -> tuple[float, Array]:
+        np.exp(np.negative(np.abs(y, out=e), out=e), out=e)
+        np.maximum(y, 0, out=scratch)
+        loss = (scratch.sum() - np.dot(t, y) + np.log1p(e, out=scratch).sum()) / y.size
+        np.divide(np.where(y > 0, one, e), np.add(e, one, out=e), out=out)
+        np.subtract(out, t, out=out)
+        return float(loss), np.multiply(out, out.dtype.type(1 / out.size), out=out)
+
+    return {"log1p, where": run}
+
+
+# ---- optimizer
 
 
 def sgd_step(w: Array, dw: Array, v: Array, lr: float, momentum: float) -> Contestants:

@@ -164,6 +164,49 @@ def test_cross_entropy(rng):
         harness.assert_within(dlogits, want, 16 * harness.eps(np.float64))
 
 
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_softmax(rng, axis):
+    x, dy = rng.standard_normal((2, 3, 4, 5))
+    y = reference.softmax(x, axis=axis)
+    log_y = reference.log_softmax(x, axis=axis)
+    out, reduced = np.empty_like(x), np.empty_like(x.sum(axis=axis))
+    for candidates, want in (
+        (numpy_baseline.softmax(x, axis, out), y),
+        (numpy_baseline.log_softmax(x, axis, out), log_y),
+        (numpy_baseline.logsumexp(x, axis, reduced), reference.logsumexp(x, axis=axis)),
+        (
+            numpy_baseline.softmax_backward(dy, y, axis, out),
+            reference.softmax_backward(dy, y, axis=axis),
+        ),
+        (
+            numpy_baseline.log_softmax_backward(dy, log_y, axis, out),
+            reference.log_softmax_backward(dy, log_y, axis=axis),
+        ),
+    ):
+        for run in candidates.values():
+            harness.assert_within(run(), want, 64 * harness.eps(np.float64))
+
+
+@pytest.mark.parametrize("name", ["mse", "l1", "huber", "hinge", "bce_with_logits"])
+def test_losses(rng, name):
+    y, t = rng.standard_normal((2, 40)) * 2
+    t = np.sign(t) if name == "hinge" else np.clip(t, 0, 1) if name[0] == "b" else t
+    want_loss, want = getattr(reference, name)(y, t)
+    for run in getattr(numpy_baseline, name)(y, t, np.empty_like(y)).values():
+        loss, dy = run()
+        harness.assert_within(loss, want_loss, 64 * harness.eps(np.float64) * want_loss)
+        harness.assert_within(dy, want, 16 * harness.eps(np.float64))
+
+
+def test_cross_entropy_of_targets(rng):
+    logits, p = rng.standard_normal((4, 3)), reference.softmax(rng.standard_normal((4, 3)))
+    want_loss, want = reference.softmax_cross_entropy(logits, p)
+    for run in numpy_baseline.cross_entropy_of_targets(logits, p, np.empty_like(p)).values():
+        loss, dlogits = run()
+        harness.assert_within(loss, want_loss, 16 * harness.eps(np.float64))
+        harness.assert_within(dlogits, want, 16 * harness.eps(np.float64))
+
+
 def test_assert_within_refuses():
     harness.assert_within(np.float32([1, 2]), [1, 2.5], [0, 0.5])
     with pytest.raises(AssertionError, match="2 times its bound"):

@@ -234,18 +234,47 @@ def global_avg_pool2d(torch: Any, x: Any) -> Contestants:
 
 
 @_peer
-def cross_entropy(torch: Any, logits: Any, labels: Any) -> Contestants:
+def over_axis(torch: Any, name: str, x: Any, axis: int, out: Any) -> Contestants:
+    """softmax, log_softmax or logsumexp of x."""
+    x, out = torch.from_numpy(x), torch.from_numpy(out)
+    return {name: partial(getattr(torch, name), x, axis, out=out)}
+
+
+@_peer
+def softmax_backward(torch: Any, name: str, dy: Any, y: Any, axis: int) -> Contestants:
+    """Gradient of softmax or log_softmax: the call that autograd makes."""
+    run = getattr(torch.ops.aten, f"_{name}_backward_data")
+    dy, y = torch.from_numpy(dy), torch.from_numpy(y)
+    return {name: partial(run, dy, y, axis, dy.dtype)}
+
+
+@_peer
+def loss(torch: Any, name: str, x: Any, target: Any, **options: Any) -> Contestants:
     """Loss and gradient, by autograd."""
-    logits = torch.from_numpy(logits.copy()).requires_grad_()
-    labels = torch.from_numpy(labels)
+    functional = torch.nn.functional
+    run = {
+        "cross_entropy": functional.cross_entropy,
+        "mse": functional.mse_loss,
+        "l1": functional.l1_loss,
+        "huber": functional.huber_loss,
+        "hinge": lambda x, t: torch.clamp_min(1 - t * x, 0).mean(),
+        "bce_with_logits": functional.binary_cross_entropy_with_logits,
+    }[name]
+    x = torch.from_numpy(x.copy()).requires_grad_()
+    target = torch.from_numpy(target)
 
-    def run() -> Any:
-        logits.grad = None
-        loss = torch.nn.functional.cross_entropy(logits, labels)
-        loss.backward()
-        return loss, logits.grad
+    def step() -> Any:
+        x.grad = None
+        value = run(x, target, **options)
+        value.backward()
+        return value, x.grad
 
-    return {"autograd": run}
+    return {"autograd": step}
+
+
+def loss_arrays(result: Any) -> Any:
+    """A loss and a gradient as a float and an array."""
+    return result[0].item(), arrays(result[1])
 
 
 def _training_step(torch: Any, model: Any, x: Any, labels: Any, lr: float, momentum: float) -> Any:

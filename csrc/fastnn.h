@@ -289,41 +289,88 @@ typedef struct fnn_activation_args {
 fnn_status fnn_activation_forward(fnn_dtype dtype, const fnn_activation_args *args);
 fnn_status fnn_activation_backward(fnn_dtype dtype, const fnn_activation_args *args);
 
-/* ---- losses ------------------------------------------------------------------------------ */
+/* ---- softmax and losses ------------------------------------------------------------------- */
 
-/* forward: out[n,:] = exp(x[n,:] - max) / sum of the same; `out` may be `x`.
- * backward: out[n,c] = x[n,c] * (dy[n,c] - sum over j of dy[n,j]*x[n,j]), x being the softmax. */
+typedef enum fnn_softmax {
+    FNN_SOFTMAX,     /* y = exp(x - max) / sum of the same */
+    FNN_LOG_SOFTMAX, /* y = x - max - log(sum of exp(x - max)) */
+    FNN_LOGSUMEXP,   /* y = max + log(sum of exp(x - max)), one for all C */
+} fnn_softmax;
+
+/* x is (N, C, inner), contiguous; max and sum run over its second axis, C > 0 for FNN_LOGSUMEXP.
+ * forward: out = f(x). backward, y being f(x):
+ *     FNN_SOFTMAX:     out = y * (dy - sum of dy * y)
+ *     FNN_LOG_SOFTMAX: out = dy - exp(y) * sum of dy
+ *     FNN_LOGSUMEXP:   out = dy * exp(x - y)
+ * out, y and dy are (N, C, inner), the y and dy of FNN_LOGSUMEXP (N, inner). `out` may be an input
+ * of its shape. */
 typedef struct fnn_softmax_args {
-    int64_t N, C;
-    const void *x;
-    const void *dy; /* backward only */
+    int64_t N, C, inner;
+    fnn_softmax kind;
+    const void *x;      /* forward, and the backward of FNN_LOGSUMEXP */
+    const void *y, *dy; /* backward */
     void *out;
 } fnn_softmax_args;
 
 fnn_status fnn_softmax_forward(fnn_dtype dtype, const fnn_softmax_args *args);
 fnn_status fnn_softmax_backward(fnn_dtype dtype, const fnn_softmax_args *args);
 
-/* loss = mean over n of logsumexp(logits[n,:]) - logits[n,labels[n]]
- * dlogits[n,c] = (softmax(logits)[n,c] - (c == labels[n])) / N;  N, C > 0. */
-typedef struct fnn_softmax_cross_entropy_args {
-    int64_t N, C;
-    const void *logits;    /* (N, C) contiguous */
-    const int64_t *labels; /* (N), each in [0, C) */
-    void *dlogits;         /* (N, C) contiguous; may be logits */
-    double *loss;
-} fnn_softmax_cross_entropy_args;
+typedef enum fnn_reduction { FNN_MEAN, FNN_SUM, FNN_NONE } fnn_reduction;
 
-fnn_status fnn_softmax_cross_entropy(fnn_dtype dtype, const fnn_softmax_cross_entropy_args *args);
+/* Losses of N rows that belong to one of C classes each. With w the weights, or 1, s the
+ * label_smoothing and y = labels[n]:
+ *     softmax_cross_entropy: q[c] = w[c] * ((1 - s) * t[c] + s / C), t being probabilities[n,:]
+ *                            or, where there are none, t[c] = (c == y)
+ *                            losses[n] = sum over c of q[c] * (logsumexp(x[n,:]) - x[n,c])
+ *     nll:                   losses[n] = -w[y] * x[n,y]
+ *     multi_margin:          losses[n] = w[y] / C * sum over c != y of
+ *                            max(0, margin - x[n,y] + x[n,c])^power
+ * A row whose label is ignore_index has loss 0 and a gradient of zeros, whatever is in it.
+ * loss is their sum, for FNN_MEAN divided by the sum of w[y] over the rows not ignored, or by N:
+ * with probabilities, and for multi_margin. dx is the gradient of loss, or of the sum. */
+typedef struct fnn_class_loss_args {
+    int64_t N, C;              /* C > 0 */
+    const void *x;             /* (N, C), contiguous, as all of these */
+    const int64_t *labels;     /* (N), each in [0, C) or ignore_index; or NULL */
+    const void *probabilities; /* (N, C) where labels is NULL; softmax_cross_entropy only */
+    const void *weight;        /* (C), or NULL */
+    double label_smoothing;    /* 0 .. 1; softmax_cross_entropy only */
+    double margin;             /* multi_margin only */
+    int power;                 /* 1 or 2; multi_margin only */
+    int64_t ignore_index;
+    fnn_reduction reduction;
+    void *dx;     /* (N, C); may be x */
+    double *loss; /* FNN_MEAN, FNN_SUM */
+    void *losses; /* (N), FNN_NONE */
+} fnn_class_loss_args;
 
-/* loss = mean of (y - t)^2, dy = 2 (y - t) / size;  size > 0; dy may be y or t. */
-typedef struct fnn_mse_args {
+fnn_status fnn_softmax_cross_entropy(fnn_dtype dtype, const fnn_class_loss_args *args);
+fnn_status fnn_nll(fnn_dtype dtype, const fnn_class_loss_args *args);
+fnn_status fnn_multi_margin(fnn_dtype dtype, const fnn_class_loss_args *args);
+
+typedef enum fnn_loss {
+    FNN_MSE,             /* (y - t)^2 */
+    FNN_L1,              /* |y - t|; its gradient at 0 is 0 */
+    FNN_HUBER,           /* (y - t)^2 / 2 up to |y - t| = delta, then delta (|y - t| - delta / 2) */
+    FNN_HINGE,           /* max(0, margin - t * y) */
+    FNN_BCE_WITH_LOGITS, /* weight (pos_weight t softplus(-y) + (1 - t) softplus(y)) */
+} fnn_loss;
+
+/* losses[i] as above; loss is their sum, for FNN_MEAN divided by size; dy is the gradient of loss,
+ * or of the sum. */
+typedef struct fnn_elementwise_loss_args {
     int64_t size;
+    fnn_loss kind;
+    fnn_reduction reduction;
+    double parameter; /* delta or margin */
     const void *y, *t;
-    void *dy;
-    double *loss;
-} fnn_mse_args;
+    const void *weight, *pos_weight; /* (size) or NULL; FNN_BCE_WITH_LOGITS only */
+    void *dy;                        /* may be y or t */
+    double *loss;                    /* FNN_MEAN, FNN_SUM */
+    void *losses;                    /* (size), FNN_NONE */
+} fnn_elementwise_loss_args;
 
-fnn_status fnn_mse(fnn_dtype dtype, const fnn_mse_args *args);
+fnn_status fnn_elementwise_loss(fnn_dtype dtype, const fnn_elementwise_loss_args *args);
 
 /* ---- optimizers -------------------------------------------------------------------------- */
 

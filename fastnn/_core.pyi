@@ -263,13 +263,179 @@ def tanh_backward(dy: Array, y: Array, *, out: Array | None = None) -> Array: ..
 def scaled_tanh(x: Array, *, out: Array | None = None) -> Array: ...
 def scaled_tanh_backward(dy: Array, y: Array, *, out: Array | None = None) -> Array: ...
 
-# Losses
-def softmax(x: Array, *, out: Array | None = None) -> Array: ...
-def softmax_backward(dy: Array, y: Array, *, out: Array | None = None) -> Array: ...
+# Softmax
+def softmax(x: Array, *, axis: int = -1, out: Array | None = None) -> Array: ...
+def softmax_backward(dy: Array, y: Array, *, axis: int = -1, out: Array | None = None) -> Array: ...
+def log_softmax(x: Array, *, axis: int = -1, out: Array | None = None) -> Array: ...
+def log_softmax_backward(
+    dy: Array, y: Array, *, axis: int = -1, out: Array | None = None
+) -> Array: ...
+def logsumexp(
+    x: Array, *, axis: int = -1, keepdims: bool = False, out: Array | None = None
+) -> Array: ...
+def logsumexp_backward(
+    dy: Array,
+    x: Array,
+    y: Array,
+    *,
+    axis: int = -1,
+    keepdims: bool = False,
+    out: Array | None = None,
+) -> Array: ...
+
+# Losses: (loss, gradient), the loss an array for reduction="none"
+@overload
 def softmax_cross_entropy(
-    logits: Array, labels: NDArray[np.integer[Any]], *, out: Array | None = None
+    logits: Array,
+    labels: NDArray[Any],
+    *,
+    label_smoothing: float = 0.0,
+    weight: Array | None = None,
+    ignore_index: int | None = -100,
+    reduction: Literal["mean", "sum"] = "mean",
+    out: Array | None = None,
 ) -> tuple[float, Array]: ...
-def mse(y: Array, t: Array, *, out: Array | None = None) -> tuple[float, Array]: ...
+@overload
+def softmax_cross_entropy(
+    logits: Array,
+    labels: NDArray[Any],
+    *,
+    label_smoothing: float = 0.0,
+    weight: Array | None = None,
+    ignore_index: int | None = -100,
+    reduction: Literal["none"],
+    out: Array | None = None,
+) -> tuple[Array, Array]: ...
+@overload
+def nll(
+    log_probabilities: Array,
+    labels: NDArray[np.integer[Any]],
+    *,
+    weight: Array | None = None,
+    ignore_index: int | None = -100,
+    reduction: Literal["mean", "sum"] = "mean",
+    out: Array | None = None,
+) -> tuple[float, Array]: ...
+@overload
+def nll(
+    log_probabilities: Array,
+    labels: NDArray[np.integer[Any]],
+    *,
+    weight: Array | None = None,
+    ignore_index: int | None = -100,
+    reduction: Literal["none"],
+    out: Array | None = None,
+) -> tuple[Array, Array]: ...
+@overload
+def multi_margin(
+    scores: Array,
+    labels: NDArray[np.integer[Any]],
+    *,
+    p: int = 1,
+    margin: float = 1.0,
+    weight: Array | None = None,
+    reduction: Literal["mean", "sum"] = "mean",
+    out: Array | None = None,
+) -> tuple[float, Array]: ...
+@overload
+def multi_margin(
+    scores: Array,
+    labels: NDArray[np.integer[Any]],
+    *,
+    p: int = 1,
+    margin: float = 1.0,
+    weight: Array | None = None,
+    reduction: Literal["none"],
+    out: Array | None = None,
+) -> tuple[Array, Array]: ...
+@overload
+def mse(
+    y: Array,
+    t: Array,
+    *,
+    reduction: Literal["mean", "sum"] = "mean",
+    out: Array | None = None,
+) -> tuple[float, Array]: ...
+@overload
+def mse(
+    y: Array,
+    t: Array,
+    *,
+    reduction: Literal["none"],
+    out: Array | None = None,
+) -> tuple[Array, Array]: ...
+@overload
+def l1(
+    y: Array,
+    t: Array,
+    *,
+    reduction: Literal["mean", "sum"] = "mean",
+    out: Array | None = None,
+) -> tuple[float, Array]: ...
+@overload
+def l1(
+    y: Array,
+    t: Array,
+    *,
+    reduction: Literal["none"],
+    out: Array | None = None,
+) -> tuple[Array, Array]: ...
+@overload
+def huber(
+    y: Array,
+    t: Array,
+    *,
+    delta: float = 1.0,
+    reduction: Literal["mean", "sum"] = "mean",
+    out: Array | None = None,
+) -> tuple[float, Array]: ...
+@overload
+def huber(
+    y: Array,
+    t: Array,
+    *,
+    delta: float = 1.0,
+    reduction: Literal["none"],
+    out: Array | None = None,
+) -> tuple[Array, Array]: ...
+@overload
+def hinge(
+    y: Array,
+    t: Array,
+    *,
+    margin: float = 1.0,
+    reduction: Literal["mean", "sum"] = "mean",
+    out: Array | None = None,
+) -> tuple[float, Array]: ...
+@overload
+def hinge(
+    y: Array,
+    t: Array,
+    *,
+    margin: float = 1.0,
+    reduction: Literal["none"],
+    out: Array | None = None,
+) -> tuple[Array, Array]: ...
+@overload
+def bce_with_logits(
+    logits: Array,
+    targets: Array,
+    *,
+    weight: Array | None = None,
+    pos_weight: Array | None = None,
+    reduction: Literal["mean", "sum"] = "mean",
+    out: Array | None = None,
+) -> tuple[float, Array]: ...
+@overload
+def bce_with_logits(
+    logits: Array,
+    targets: Array,
+    *,
+    weight: Array | None = None,
+    pos_weight: Array | None = None,
+    reduction: Literal["none"],
+    out: Array | None = None,
+) -> tuple[Array, Array]: ...
 
 # Optimizers
 def sgd_step(

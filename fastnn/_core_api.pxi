@@ -164,25 +164,58 @@ cdef extern from "fastnn.h" nogil:
         const void *dy
         void *out
 
+    ctypedef enum fnn_softmax:
+        FNN_SOFTMAX
+        FNN_LOG_SOFTMAX
+        FNN_LOGSUMEXP
+
     ctypedef struct fnn_softmax_args:
-        int64_t N, C
+        int64_t N, C, inner
+        fnn_softmax kind
         const void *x
+        const void *y
         const void *dy
         void *out
 
-    ctypedef struct fnn_softmax_cross_entropy_args:
-        int64_t N, C
-        const void *logits
-        const int64_t *labels
-        void *dlogits
-        double *loss
+    ctypedef enum fnn_reduction:
+        FNN_MEAN
+        FNN_SUM
+        FNN_NONE
 
-    ctypedef struct fnn_mse_args:
+    ctypedef struct fnn_class_loss_args:
+        int64_t N, C
+        const void *x
+        const int64_t *labels
+        const void *probabilities
+        const void *weight
+        double label_smoothing
+        double margin
+        int power
+        int64_t ignore_index
+        fnn_reduction reduction
+        void *dx
+        double *loss
+        void *losses
+
+    ctypedef enum fnn_loss:
+        FNN_MSE
+        FNN_L1
+        FNN_HUBER
+        FNN_HINGE
+        FNN_BCE_WITH_LOGITS
+
+    ctypedef struct fnn_elementwise_loss_args:
         int64_t size
+        fnn_loss kind
+        fnn_reduction reduction
+        double parameter
         const void *y
         const void *t
+        const void *weight
+        const void *pos_weight
         void *dy
         double *loss
+        void *losses
 
     ctypedef struct fnn_sgd_step_args:
         int64_t size
@@ -216,8 +249,10 @@ cdef extern from "fastnn.h" nogil:
     fnn_status fnn_activation_backward(fnn_dtype, const fnn_activation_args *)
     fnn_status fnn_softmax_forward(fnn_dtype, const fnn_softmax_args *)
     fnn_status fnn_softmax_backward(fnn_dtype, const fnn_softmax_args *)
-    fnn_status fnn_softmax_cross_entropy(fnn_dtype, const fnn_softmax_cross_entropy_args *)
-    fnn_status fnn_mse(fnn_dtype, const fnn_mse_args *)
+    fnn_status fnn_softmax_cross_entropy(fnn_dtype, const fnn_class_loss_args *)
+    fnn_status fnn_nll(fnn_dtype, const fnn_class_loss_args *)
+    fnn_status fnn_multi_margin(fnn_dtype, const fnn_class_loss_args *)
+    fnn_status fnn_elementwise_loss(fnn_dtype, const fnn_elementwise_loss_args *)
     fnn_status fnn_sgd_step(fnn_dtype, const fnn_sgd_step_args *)
 
     int FNN_MAX_THREADS

@@ -17,7 +17,7 @@ cdef extern from "Python.h":
     PyObject *PyTuple_GetItem(PyObject *, Py_ssize_t)
     Py_ssize_t PyTuple_Size(PyObject *)
 
-DEF MAX_FAST = 4
+DEF MAX_FAST = 5
 DEF MAX_ARGUMENTS = 16
 
 # What METH_FASTCALL | METH_KEYWORDS calls; the values of keywords follow the positional ones.

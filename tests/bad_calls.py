@@ -92,15 +92,28 @@ GOOD = {
     **{name: ({"x": f32(3, 5)}, {}, (3, 5)) for name in ("relu", "sigmoid", "tanh", "scaled_tanh")},
     **{
         name + "_backward": ({"dy": f32(3, 5), "y": f32(3, 5)}, {}, (3, 5))
-        for name in ("relu", "sigmoid", "tanh", "scaled_tanh", "softmax")
+        for name in ("relu", "sigmoid", "tanh", "scaled_tanh", "softmax", "log_softmax")
     },
     "softmax": ({"x": f32(3, 5)}, {}, (3, 5)),
+    "log_softmax": ({"x": f32(3, 5)}, {}, (3, 5)),
+    "logsumexp": ({"x": f32(3, 5)}, {}, (3,)),
+    "logsumexp_backward": ({"dy": f32(3), "x": f32(3, 5), "y": f32(3)}, {}, (3, 5)),
     "softmax_cross_entropy": ({"logits": f32(3, 5), "labels": LABELS}, {}, (3, 5)),
-    "mse": ({"y": f32(3, 5), "t": f32(3, 5)}, {}, (3, 5)),
+    "nll": ({"log_probabilities": f32(3, 5), "labels": LABELS}, {}, (3, 5)),
+    "multi_margin": ({"scores": f32(3, 5), "labels": LABELS}, {}, (3, 5)),
+    **{
+        name: ({"y": f32(3, 5), "t": f32(3, 5)}, {}, (3, 5))
+        for name in ("mse", "l1", "huber", "hinge")
+    },
+    "bce_with_logits": ({"logits": f32(3, 5), "targets": f32(3, 5)}, {}, (3, 5)),
     "sgd_step": ({"w": f32(5), "dw": f32(5), "v": f32(5), "hyper": HYPER}, {}, None),
 }
 IN_PLACE = {  # kernels whose out may be exactly an input
-    name for name in GOOD if re.match(r"relu|sigmoid|tanh|scaled_tanh|softmax|mse", name)
+    name
+    for name in GOOD
+    if re.match(
+        r"relu|sigmoid|tanh|scaled_tanh|(log_)?softmax|nll|multi|mse|l1|huber|hinge|bce", name
+    )
 }
 ARRAYS = [(name, argument) for name, (arrays, _, _) in GOOD.items() for argument in arrays]
 FLOATS = [(name, argument) for name, argument in ARRAYS if argument not in ("indices", "labels")]

@@ -244,7 +244,7 @@ def _other_pools(rng, dtype, shape):
 def _elementwise(rng, dtype, m, n):
     x, dy = normal(rng, (m, n), dtype), normal(rng, (m, n), dtype)
     result = []
-    for name in ("relu", "sigmoid", "tanh", "scaled_tanh", "softmax"):
+    for name in ("relu", "sigmoid", "tanh", "scaled_tanh", "softmax", "log_softmax"):
         forward, backward = getattr(fastnn, name), getattr(fastnn, name + "_backward")
         y = forward(x)
         result += [
@@ -256,7 +256,38 @@ def _elementwise(rng, dtype, m, n):
                 lambda dy, y, out, f=backward: (f(dy, y, out=out),),
             ),
         ]
-    return result
+    return result + _along_axes(x, dy)
+
+
+def _along_axes(x, dy):
+    """Over the first axis, and logsumexp."""
+    y, log_sum, by_columns = (
+        fastnn.softmax(x, axis=0),
+        fastnn.logsumexp(x),
+        fastnn.logsumexp(x, axis=0),
+    )
+    return [
+        Call("softmax axis 0", (x,), x.shape, lambda x, out: (fastnn.softmax(x, axis=0, out=out),)),
+        Call(
+            "softmax_backward axis 0",
+            (dy, y),
+            x.shape,
+            lambda dy, y, out: (fastnn.softmax_backward(dy, y, axis=0, out=out),),
+        ),
+        Call("logsumexp", (x,), log_sum.shape, lambda x, out: (fastnn.logsumexp(x, out=out),)),
+        Call(
+            "logsumexp_backward",
+            (dy[:, 0].copy(), x, log_sum),
+            x.shape,
+            lambda dy, x, y, out: (fastnn.logsumexp_backward(dy, x, y, out=out),),
+        ),
+        Call(
+            "logsumexp_backward axis 0",
+            (dy[0].copy(), x, by_columns),
+            x.shape,
+            lambda dy, x, y, out: (fastnn.logsumexp_backward(dy, x, y, axis=0, out=out),),
+        ),
+    ]
 
 
 def _losses(rng, dtype, m, n):
@@ -272,14 +303,48 @@ def _losses(rng, dtype, m, n):
         fastnn.sgd_step(w, dw, v, hyper, nesterov=True)
         return w, v
 
+    weight, positive = np.abs(normal(rng, n, dtype)), np.abs(normal(rng, (m, n), dtype))
+    probabilities = fastnn.softmax(t)
+    some = np.where(rng.random(m) < 0.3, -100, labels)
+
+    def class_loss(f, **options):
+        return lambda x, labels, weight, out: with_array(
+            f(x, labels, weight=weight, out=out, **options)
+        )
+
+    def loss(f, **options):
+        return lambda y, t, out: with_array(f(y, t, out=out, **options))
+
+    smooth = {"label_smoothing": 0.1}
+    cross_entropy = fastnn.softmax_cross_entropy
     return [
+        Call("softmax_cross_entropy", (x, labels), x.shape, loss(cross_entropy)),
         Call(
-            "softmax_cross_entropy",
-            (x, labels),
+            "softmax_cross_entropy, smooth",
+            (x, some, weight),
             x.shape,
-            lambda x, labels, out: with_array(fastnn.softmax_cross_entropy(x, labels, out=out)),
+            class_loss(cross_entropy, **smooth),
         ),
-        Call("mse", (x, t), x.shape, lambda y, t, out: with_array(fastnn.mse(y, t, out=out))),
+        Call(
+            "softmax_cross_entropy, probabilities",
+            (x, probabilities, weight),
+            x.shape,
+            class_loss(cross_entropy, reduction="none"),
+        ),
+        Call("nll", (x, some, weight), x.shape, class_loss(fastnn.nll)),
+        Call("multi_margin", (x, labels, weight), x.shape, class_loss(fastnn.multi_margin, p=2)),
+        Call("mse", (x, t), x.shape, loss(fastnn.mse)),
+        Call("l1", (x, t), x.shape, loss(fastnn.l1, reduction="none")),
+        Call("huber", (x, t), x.shape, loss(fastnn.huber, delta=0.5)),
+        Call("hinge", (x, np.sign(t)), x.shape, loss(fastnn.hinge)),
+        Call(
+            "bce_with_logits",
+            (x, probabilities, positive),
+            x.shape,
+            lambda x, t, positive, out: with_array(
+                fastnn.bce_with_logits(x, t, weight=positive, pos_weight=positive, out=out)
+            ),
+        ),
         Call("sgd_step", (x.ravel(), t.ravel(), x[::-1].ravel(), hyper), None, sgd_step),
     ]
 

@@ -19,44 +19,33 @@ static inline void add_partials(const real *restrict partials, int64_t chunks, i
     }
 }
 
-/* A long run is reduced in 16 interleaved strands, which the compiler lays out in as many registers
- * as it takes; what is left over goes to the first strands, and the strands are taken in order. */
+/* A long run is reduced in 16 interleaved strands; what is left over goes to the first strands, and
+ * the strands are added by halves. */
 enum { STRANDS = 16 };
-typedef real strands
-    __attribute__((vector_size(STRANDS * sizeof(real)), aligned(sizeof(real)), may_alias));
-typedef real_bits strand_mask __attribute__((vector_size(STRANDS * sizeof(real))));
 
-static inline real strand_sum(const real *x, int64_t n)
+/* The sum of the strands: each half is added to the other. */
+static inline real add_strands(real each[STRANDS])
 {
-    strands sums = {0};
-    int64_t i = 0;
-    for (; i + STRANDS <= n; i += STRANDS) sums += *(const strands *)(x + i);
-    real each[STRANDS];
-    *(strands *)each = sums;
-    for (int64_t s = 0; i + s < n; s++) each[s] += x[i + s];
-    real sum = 0;
-    for (int s = 0; s < min_i64(STRANDS, n); s++) sum += each[s];
-    return sum;
+#pragma GCC unroll 4
+    for (int half = STRANDS / 2; half > 0; half /= 2)
+        for (int s = 0; s < half; s++) each[s] += each[s + half];
+    return each[0];
 }
+
+#define strand_sum VARIANT(strand_sum)
+#define strand_dot VARIANT(strand_dot)
+#define strand_sum_in_double VARIANT(strand_sum_in_double)
+#define strand_max VARIANT(strand_max)
+
+real strand_sum(const real *x, int64_t n);
+
+/* The sum of x[i] * y[i]. */
+real strand_dot(const real *x, const real *y, int64_t n);
+
+/* The strands are doubles, and added in order. */
+double strand_sum_in_double(const real *x, int64_t n);
 
 /* The largest of n > 0 elements. NaN may or may not be skipped. */
-static inline real strand_max(const real *x, int64_t n)
-{
-    real max = x[0];
-    int64_t i = 0;
-    if (n >= STRANDS) {
-        strands largest = *(const strands *)x;
-        for (i = STRANDS; i + STRANDS <= n; i += STRANDS) {
-            const strands at = *(const strands *)(x + i);
-            const strand_mask larger = (strand_mask)(at > largest);
-            largest = (strands)((larger & (strand_mask)at) | (~larger & (strand_mask)largest));
-        }
-        real each[STRANDS];
-        *(strands *)each = largest;
-        for (int s = 0; s < STRANDS; s++) max = each[s] > max ? each[s] : max;
-    }
-    for (; i < n; i++) max = x[i] > max ? x[i] : max;
-    return max;
-}
+real strand_max(const real *x, int64_t n);
 
 #endif

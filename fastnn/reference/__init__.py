@@ -30,9 +30,13 @@ from fastnn.reference.convolution import (
     im2col,
 )
 from fastnn.reference.losses import (
+    bce_with_logits,
+    hinge,
+    huber,
+    l1,
     mse,
-    softmax,
-    softmax_backward,
+    multi_margin,
+    nll,
     softmax_cross_entropy,
 )
 from fastnn.reference.optimizers import (
@@ -56,10 +60,19 @@ from fastnn.reference.products import (
     matmul,
     pack,
 )
+from fastnn.reference.softmax import (
+    log_softmax,
+    log_softmax_backward,
+    logsumexp,
+    logsumexp_backward,
+    softmax,
+    softmax_backward,
+)
 
 __all__ = [
     "avg_pool2d",
     "avg_pool2d_backward",
+    "bce_with_logits",
     "bias_backward",
     "col2im",
     "conv2d",
@@ -71,12 +84,21 @@ __all__ = [
     "gemm",
     "global_avg_pool2d",
     "global_avg_pool2d_backward",
+    "hinge",
+    "huber",
     "im2col",
+    "l1",
     "linear",
+    "log_softmax",
+    "log_softmax_backward",
+    "logsumexp",
+    "logsumexp_backward",
     "matmul",
     "max_pool2d",
     "max_pool2d_backward",
     "mse",
+    "multi_margin",
+    "nll",
     "pack",
     "relu",
     "relu_backward",

@@ -49,8 +49,8 @@ static void check_cross_entropy(fnn_dtype dtype)
     for (int i = 0; i < 6; i++) set(dtype, logits, i, i % 3 + 1);
     const int64_t labels[2] = {2, 2};
     double loss;
-    const fnn_softmax_cross_entropy_args args = {
-        .N = 2, .C = 3, .logits = logits, .labels = labels, .dlogits = dlogits, .loss = &loss};
+    const fnn_class_loss_args args = {
+        .N = 2, .C = 3, .x = logits, .labels = labels, .dx = dlogits, .loss = &loss};
     CHECK(fnn_softmax_cross_entropy(dtype, &args) == FNN_OK, "no memory");
     CHECK(fabs(loss - 0.4076059644443803) < 1e-7, "loss %.17g", loss);
     const double expected[3] = {0.09003057317, 0.24472847105, -0.33475904423};
