@@ -29,11 +29,27 @@ from fastnn.reference.convolution import (
     conv_transpose2d_backward_weight,
     im2col,
 )
+from fastnn.reference.dropout import (
+    dropout,
+    dropout_backward,
+)
 from fastnn.reference.losses import (
     mse,
     softmax,
     softmax_backward,
     softmax_cross_entropy,
+)
+from fastnn.reference.normalization import (
+    batch_norm,
+    batch_norm_backward,
+    group_norm,
+    group_norm_backward,
+    layer_norm,
+    layer_norm_backward,
+    local_response_norm,
+    local_response_norm_backward,
+    rms_norm,
+    rms_norm_backward,
 )
 from fastnn.reference.optimizers import (
     sgd_step,
@@ -60,6 +76,8 @@ from fastnn.reference.products import (
 __all__ = [
     "avg_pool2d",
     "avg_pool2d_backward",
+    "batch_norm",
+    "batch_norm_backward",
     "bias_backward",
     "col2im",
     "conv2d",
@@ -68,11 +86,19 @@ __all__ = [
     "conv_transpose2d",
     "conv_transpose2d_backward_input",
     "conv_transpose2d_backward_weight",
+    "dropout",
+    "dropout_backward",
     "gemm",
     "global_avg_pool2d",
     "global_avg_pool2d_backward",
+    "group_norm",
+    "group_norm_backward",
     "im2col",
+    "layer_norm",
+    "layer_norm_backward",
     "linear",
+    "local_response_norm",
+    "local_response_norm_backward",
     "matmul",
     "max_pool2d",
     "max_pool2d_backward",
@@ -80,6 +106,8 @@ __all__ = [
     "pack",
     "relu",
     "relu_backward",
+    "rms_norm",
+    "rms_norm_backward",
     "scaled_tanh",
     "scaled_tanh_backward",
     "sgd_step",
