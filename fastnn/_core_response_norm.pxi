@@ -8,17 +8,18 @@ cdef object response_norm(const char *func, object x, object dy, object size, ob
     cdef fnn_status status
     cdef fnn_dtype dtype
     cdef object dy_ = None
-    cdef object x_ = load(&vx, x, func, b"x")
-    check_axes(&vx, 1, func, b"x")
     vdy.data = NULL
+    if dy is not None:
+        dy_ = load(&vdy, dy, func, b"dy")
+    cdef object x_ = load(&vx, x, func, b"x")
+    if dy is not None:
+        check_dtype(&vx, b"x", &vdy, b"dy", func)
+        check_shape(&vx, shape_of(&vdy), func, b"x")
+    check_axes(&vx, 1, func, b"x")
     args.size = parse_integer(size, 1, func, b"size")
     args.alpha = parse_number(alpha, 0, DBL_MAX, func, b"alpha")
     args.beta = parse_number(beta, 0, DBL_MAX, func, b"beta")
     args.k = parse_number(k, 0, DBL_MAX, func, b"k")
-    if dy is not None:
-        dy_ = load(&vdy, dy, func, b"dy")
-        check_dtype(&vdy, b"dy", &vx, b"x", func)
-        check_shape(&vdy, shape_of(&vx), func, b"dy")
     cdef object result = output(&vout, out, shape_of(&vx), &vx, func)
     if out is not None:
         check_overlap(&vout, out, &vx, x_, dy is None, func, b"x")

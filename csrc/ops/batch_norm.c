@@ -1,4 +1,5 @@
-/* Batch norm: Ioffe and Szegedy 2015. Statistics by chunks of rows, then a pass that scales. */
+/* Batch norm: Ioffe and Szegedy 2015. Statistics by chunks of rows, then a pass that scales, backwards:
+ * from what the first has left in the caches. */
 #include <math.h>
 
 #include "ops/norm_columns.h"
@@ -43,6 +44,11 @@ static layout layout_of(int64_t P, int64_t C, const fnn_team *team)
     w.lines = (real *)(w.first + doubles_of(&w.k, w.chunks));
     w.scratch = w.lines + LINES * w.k.line + team->rank * round_up(column_scratch(&w.k), LINE);
     return w;
+}
+
+static int64_t rows_of(const layout *w, int64_t P, int64_t chunk)
+{
+    return min_i64(w->k.chunk_rows, P - chunk * w->k.chunk_rows);
 }
 
 /* ---- forward ------------------------------------------------------------------------------------- */
@@ -102,11 +108,11 @@ void VARIANT(batch_norm_forward_run)(const void *args, const fnn_team *team)
     layout w = layout_of(a->P, a->C, team);
     const columns *k = &w.k;
     const real *x = a->x;
+    const range chunks = split(w.chunks, 1, team->rank, team->size);
     if (a->training) {
-        const range chunks = split(w.chunks, 1, team->rank, team->size);
         for (int64_t i = chunks.begin; i < chunks.end; i++)
             column_moments(k, x + i * k->chunk_rows * a->C,
-                           min_i64(k->chunk_rows, a->P - i * k->chunk_rows), w.scratch,
+                           rows_of(&w, a->P, i), w.scratch,
                            w.first + i * a->C, w.second + i * a->C);
         fnn_team_barrier(team);
     }
@@ -116,9 +122,11 @@ void VARIANT(batch_norm_forward_run)(const void *args, const fnn_team *team)
     if (team->rank == 0)
         for (int i = 0; i < LINES - 1; i++) repeat(k, w.lines + i * k->line);
     fnn_team_barrier(team);
-    const range rows = split(a->P, k->chunk_rows, team->rank, team->size);
-    scale_columns(k, &by, x + rows.begin * a->C, rows.end - rows.begin, a->relu,
-                  (real *)a->y + rows.begin * a->C);
+    const bool past_caches = stream_past(k, a->P, a->y);
+    for (int64_t i = chunks.end - 1; i >= chunks.begin; i--)
+        scale_columns(k, &by, x + i * k->chunk_rows * a->C, rows_of(&w, a->P, i), a->relu,
+                      past_caches, (real *)a->y + i * k->chunk_rows * a->C);
+    if (past_caches) stream_end();
 }
 
 /* ---- backward ------------------------------------------------------------------------------------ */
@@ -171,7 +179,7 @@ void VARIANT(batch_norm_backward_run)(const void *args, const fnn_team *team)
     for (int64_t i = chunks.begin; i < chunks.end; i++) {
         const int64_t at = i * k->chunk_rows * a->C;
         column_products(k, dy + at, x + at, y ? y + at : NULL, w.lines,
-                        min_i64(k->chunk_rows, a->P - i * k->chunk_rows), w.scratch,
+                        rows_of(&w, a->P, i), w.scratch,
                         w.first + i * a->C, w.second + i * a->C);
     }
     fnn_team_barrier(team);
@@ -182,8 +190,11 @@ void VARIANT(batch_norm_backward_run)(const void *args, const fnn_team *team)
     fnn_team_barrier(team);
     const column_gradient by = {w.lines, w.lines + k->line, w.lines + 2 * k->line,
                                 w.lines + 3 * k->line};
-    const range rows = split(a->P, k->chunk_rows, team->rank, team->size);
-    const int64_t at = rows.begin * a->C;
-    combine_columns(k, &by, dy + at, x + at, y ? y + at : NULL, rows.end - rows.begin,
-                    (real *)a->dx + at);
+    const bool past_caches = stream_past(k, a->P, a->dx);
+    for (int64_t i = chunks.end - 1; i >= chunks.begin; i--) {
+        const int64_t at = i * k->chunk_rows * a->C;
+        combine_columns(k, &by, dy + at, x + at, y ? y + at : NULL, rows_of(&w, a->P, i),
+                        past_caches, (real *)a->dx + at);
+    }
+    if (past_caches) stream_end();
 }

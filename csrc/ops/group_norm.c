@@ -100,7 +100,7 @@ void VARIANT(group_norm_forward_run)(const void *args, const fnn_team *team)
         const real *x = (const real *)a->x + n * a->P * a->C;
         if (a->C > 0) column_moments(&w.k, x, a->P, w.scratch, w.first, w.second);
         forward_coefficients(a, &w, n);
-        scale_columns(&w.k, &by, x, a->P, false, (real *)a->y + n * a->P * a->C);
+        scale_columns(&w.k, &by, x, a->P, false, false, (real *)a->y + n * a->P * a->C);
     }
 }
 
@@ -158,7 +158,7 @@ static void backward_chunk(const fnn_group_norm_backward_args *a, const layout *
         repeat_lines(w, 0, 1);
         column_products(&w->k, dy, x, NULL, center, a->P, w->scratch, w->first, w->second);
         backward_coefficients(a, w, n, dweight, dbias);
-        combine_columns(&w->k, &by, dy, x, NULL, a->P, (real *)a->dx + n * size);
+        combine_columns(&w->k, &by, dy, x, NULL, a->P, false, (real *)a->dx + n * size);
     }
 }
 

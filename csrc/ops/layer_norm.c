@@ -19,13 +19,15 @@ typedef struct row_strands {
     vec at[ROW_VECTORS];
 } row_strands;
 
-static real total(const row_strands *s)
+static inline real total(row_strands s)
 {
-    real strand[ROW_STRANDS];
-    memcpy(strand, s, sizeof strand);
-    for (int half = ROW_STRANDS / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; i++) strand[i] += strand[i + half];
-    return strand[0];
+    for (int half = ROW_VECTORS / 2; half > 0; half /= 2)
+#pragma GCC unroll 4
+        for (int v = 0; v < half; v++) s.at[v] += s.at[v + half];
+    for (int half = LANES / 2; half > 0; half /= 2)
+#pragma GCC unroll 8
+        for (int i = 0; i < half; i++) s.at[0][i] += s.at[0][i + half];
+    return s.at[0][0];
 }
 
 /* `count` < ROW_STRANDS elements, and `fill` in place of those that a row has not. */
@@ -49,7 +51,7 @@ static real block_sum(const real *x, int64_t n)
     for (; i + ROW_STRANDS <= n; i += ROW_STRANDS) add(x + i, &sums);
     real rest[ROW_STRANDS];
     if (i < n) add(filled(x + i, n - i, 0, rest), &sums);
-    return total(&sums);
+    return total(sums);
 }
 
 typedef struct pair {
@@ -75,7 +77,7 @@ static pair block_deviations(const real *x, real center, int64_t n)
     for (; i + ROW_STRANDS <= n; i += ROW_STRANDS) add_deviations(x + i, center, &sums, &squares);
     real rest[ROW_STRANDS];
     if (i < n) add_deviations(filled(x + i, n - i, center, rest), center, &sums, &squares);
-    return (pair){total(&sums), total(&squares)};
+    return (pair){total(sums), total(squares)};
 }
 
 static inline void add_products(const real *dy, const real *weight, const real *x, real center,
@@ -103,7 +105,7 @@ static pair block_products(const real *dy, const real *weight, const real *x, re
         add_products(filled(dy + i, n - i, 0, rest[0]),
                      weight ? filled(weight + i, n - i, 0, rest[1]) : NULL,
                      filled(x + i, n - i, center, rest[2]), center, &sums, &products);
-    return (pair){total(&sums), total(&products)};
+    return (pair){total(sums), total(products)};
 }
 
 /* xhat = (x - mean) * inv_std = (x - center) * scale + shift. */
@@ -125,22 +127,27 @@ fnn_plan VARIANT(layer_norm_forward_plan)(const void *args, int max_members)
     return (fnn_plan){members_for(saturating_mul(a->N, a->I), SIZE_PER_MEMBER, max_members), 0};
 }
 
-/* Mean, or 0 without `centered`, and the mean of the squares of what x differs from it. */
-static void row_moments(const real *x, int64_t I, bool centered, double *mean, double *variance)
+/* Mean, or 0 without `centered`, and the sum of the squares of what x differs from it. Most rows are
+ * one block, whose `inverse` = 1 / length comes from outside. */
+static void row_moments(const real *x, int64_t I, bool centered, double inverse, double *mean,
+                        double *squares)
 {
-    double squares = 0;
-    *mean = 0;
+    *mean = *squares = 0;
     for (int64_t i = 0; i < I; i += BLOCK_SIZE) {
         const int64_t n = min_i64(BLOCK_SIZE, I - i);
-        const real center = centered ? block_sum(x + i, n) / (real)n : 0;
+        if (I > BLOCK_SIZE) inverse = 1 / (double)n;
+        const real center = centered ? block_sum(x + i, n) * (real)inverse : 0;
         const pair off = block_deviations(x + i, center, n);
-        if (centered) {
-            const double rest = (double)off.sum / (double)n;
-            combine(i, n, (double)center + rest, (double)off.product - (double)off.sum * rest, mean,
-                    &squares);
-        } else squares += (double)off.product;
+        const double rest = centered ? (double)off.sum * inverse : 0;
+        const double here = (double)center + rest;
+        double apart = (double)off.product - (double)off.sum * rest;
+        if (apart < 0) apart = 0; /* of equal elements, by rounding */
+        if (i == 0) {
+            *mean = here;
+            *squares = apart;
+        } else if (centered) combine(i, n, here, apart, mean, squares);
+        else *squares += apart;
     }
-    *variance = squares / (double)max_i64(I, 1);
 }
 
 static inline __attribute__((always_inline)) void normalize(standard by, const lanes *part,
@@ -169,11 +176,12 @@ void VARIANT(layer_norm_forward_run)(const void *args, const fnn_team *team)
 {
     const fnn_layer_norm_forward_args *a = args;
     const range rows = split(a->N, 1, team->rank, team->size);
+    const double inverse = 1 / (double)max_i64(a->I, 1);
     for (int64_t n = rows.begin; n < rows.end; n++) {
         const real *x = (const real *)a->x + n * a->I;
-        double mean, variance;
-        row_moments(x, a->I, a->mean != NULL, &mean, &variance);
-        const double inv_std = 1 / sqrt(variance + a->eps);
+        double mean, squares;
+        row_moments(x, a->I, a->mean != NULL, inverse, &mean, &squares);
+        const double inv_std = 1 / sqrt(squares * inverse + a->eps);
         if (a->mean) a->mean[n] = mean;
         a->inv_std[n] = inv_std;
         normalize_row(standard_of(mean, inv_std), x, a->weight, a->bias, a->I,
@@ -200,7 +208,7 @@ typedef struct row_gradient {
     real slope, offset;
 } row_gradient;
 
-static row_gradient gradient_of(const fnn_layer_norm_backward_args *a, int64_t n)
+static row_gradient gradient_of(const fnn_layer_norm_backward_args *a, int64_t n, double inverse)
 {
     const real *dy = (const real *)a->dy + n * a->I, *x = (const real *)a->x + n * a->I;
     const real *weight = a->weight;
@@ -213,7 +221,7 @@ static row_gradient gradient_of(const fnn_layer_norm_backward_args *a, int64_t n
         sum += (double)block.sum;
         product += (double)block.product;
     }
-    const double share = inv_std / (double)max_i64(a->I, 1);
+    const double share = inv_std * inverse;
     const double dot = inv_std * (product - (mean - (double)of.center) * sum);
     return (row_gradient){of, (real)(-share * dot), a->mean ? (real)(-share * sum) : 0};
 }
@@ -249,13 +257,14 @@ void VARIANT(layer_norm_backward_run)(const void *args, const fnn_team *team)
 {
     const fnn_layer_norm_backward_args *a = args;
     const int64_t I = a->I, each = chunk_rows(I), chunks = ceil_div(a->N, each);
+    const double inverse = 1 / (double)max_i64(I, 1);
     real *partials = team->workspace;
     const range own = split(chunks, 1, team->rank, team->size);
     for (int64_t k = own.begin; k < own.end; k++) {
         real *dweight = partials + 2 * k * I, *dbias = dweight + I;
         memset(dweight, 0, (size_t)(2 * I) * sizeof(real));
         for (int64_t n = k * each; n < min_i64(a->N, (k + 1) * each); n++)
-            differentiate_row(gradient_of(a, n), (const real *)a->dy + n * I,
+            differentiate_row(gradient_of(a, n, inverse), (const real *)a->dy + n * I,
                               (const real *)a->x + n * I, a->weight, I, (real *)a->dx + n * I,
                               dweight, dbias);
     }

@@ -130,32 +130,38 @@ static void fold(const columns *k, real *line)
 
 /* ---- statistics ---------------------------------------------------------------------------------- */
 
-/* Around the block's mean, which need not be exact: what it is off by is in `sum`. */
-static void block_moments(const columns *k, const real *x, int64_t rows, int64_t before,
-                          real *scratch, double *mean, double *squares)
+/* The first guess of a center: the mean of the first rows. */
+static void guess_center(const columns *k, const real *x, int64_t rows, real *center)
 {
-    real *center = scratch, *sum = center + k->line, *square = sum + k->line;
     line_sums(k, x, rows, center);
     fold(k, center);
     for (int64_t c = 0; c < k->C; c++) center[c] /= (real)rows;
-    repeat(k, center);
-    line_deviations(k, x, rows, center, sum, square);
-    fold(k, sum);
-    fold(k, square);
-    const double inverse = 1 / (double)rows;
-    for (int64_t c = 0; c < k->C; c++) {
-        const double off = (double)sum[c] * inverse;
-        combine(before, rows, (double)center[c] + off, (double)square[c] - (double)sum[c] * off,
-                mean + c, squares + c);
-    }
 }
 
+/* Each block is seen around the mean of those before it. Where it lies apart from them by many
+ * standard deviations, what its own variance loses is nothing beside what that adds to the whole. */
 void column_moments(const columns *k, const real *x, int64_t rows, real *scratch, double *mean,
                     double *squares)
 {
+    real *center = scratch, *sum = center + k->line, *square = sum + k->line;
     for (int64_t c = 0; c < k->C; c++) mean[c] = squares[c] = 0;
-    for (int64_t p = 0; p < rows; p += k->block_rows)
-        block_moments(k, x + p * k->C, min_i64(k->block_rows, rows - p), p, scratch, mean, squares);
+    if (rows > 0) guess_center(k, x, min_i64(k->block_rows, rows), center);
+    for (int64_t p = 0; p < rows; p += k->block_rows) {
+        const int64_t count = min_i64(k->block_rows, rows - p);
+        repeat(k, center);
+        line_deviations(k, x + p * k->C, count, center, sum, square);
+        fold(k, sum);
+        fold(k, square);
+        const double inverse = 1 / (double)count, share = (double)count / (double)(p + count);
+        for (int64_t c = 0; c < k->C; c++) {
+            const double off = (double)sum[c] * inverse;
+            const double apart = (double)square[c] - (double)sum[c] * off;
+            const double delta = (double)center[c] + off - mean[c];
+            mean[c] += delta * share;
+            squares[c] += (apart < 0 ? 0 : apart) + delta * delta * ((double)p * share);
+            center[c] = (real)mean[c];
+        }
+    }
 }
 
 void column_products(const columns *k, const real *dy, const real *x, const real *y,
@@ -178,45 +184,55 @@ void column_products(const columns *k, const real *dy, const real *x, const real
 
 /* ---- scaling: a line at a time, its coefficients from L1 ------------------------------------------- */
 
-static inline __attribute__((always_inline)) void
-scale_vector(const column_scale *by, int64_t j, const lanes *part, const real *x, bool relu, real *y)
+static inline __attribute__((always_inline)) void store_vector(real *to, const lanes *part,
+                                                               bool past_caches, vec v)
+{
+    if (past_caches) stream(to, v);
+    else store_lanes(to, part, v);
+}
+
+static inline __attribute__((always_inline)) void scale_vector(const column_scale *by, int64_t j,
+                                                               const lanes *part, const real *x,
+                                                               bool relu, bool past_caches, real *y)
 {
     const vec d = load_lanes(x + j, part) - load_lanes(by->center + j, part);
     const vec to = d * load_lanes(by->scale + j, part) + load_lanes(by->shift + j, part);
-    store_lanes(y + j, part, relu ? mask_gradient(to, to) : to);
+    store_vector(y + j, part, past_caches, relu ? mask_gradient(to, to) : to);
 }
 
 void scale_columns(const columns *k, const column_scale *by, const real *x, int64_t rows, bool relu,
-                   real *y)
+                   bool past_caches, real *y)
 {
     const column_scale own = *by; /* a copy, which stores to y cannot change */
     const int64_t size = rows * k->C, line = k->line;
     for (int64_t i = 0; i < size; i += line) {
         const int64_t count = min_i64(line, size - i);
         int64_t j = 0;
-        if (relu)
-            for (; j + LANES <= count; j += LANES) scale_vector(&own, j, NULL, x + i, true, y + i);
+        if (past_caches)
+            for (; j + LANES <= count; j += LANES)
+                scale_vector(&own, j, NULL, x + i, relu, true, y + i);
         else
-            for (; j + LANES <= count; j += LANES) scale_vector(&own, j, NULL, x + i, false, y + i);
+            for (; j + LANES <= count; j += LANES)
+                scale_vector(&own, j, NULL, x + i, relu, false, y + i);
         if (j == count) continue;
         const lanes part = first_lanes(count - j);
-        scale_vector(&own, j, &part, x + i, relu, y + i);
+        scale_vector(&own, j, &part, x + i, relu, false, y + i);
     }
 }
 
 static inline __attribute__((always_inline)) void
 combine_vector(const column_gradient *by, int64_t j, const lanes *part, const real *dy,
-               const real *x, const real *y, real *dx)
+               const real *x, const real *y, bool past_caches, real *dx)
 {
     vec g = load_lanes(dy + j, part);
     if (y) g = mask_gradient(g, load_lanes(y + j, part));
     const vec d = load_lanes(x + j, part) - load_lanes(by->center + j, part);
     const vec rest = d * load_lanes(by->x_scale + j, part) + load_lanes(by->shift + j, part);
-    store_lanes(dx + j, part, g * load_lanes(by->dy_scale + j, part) + rest);
+    store_vector(dx + j, part, past_caches, g * load_lanes(by->dy_scale + j, part) + rest);
 }
 
 void combine_columns(const columns *k, const column_gradient *by, const real *dy, const real *x,
-                     const real *y, int64_t rows, real *dx)
+                     const real *y, int64_t rows, bool past_caches, real *dx)
 {
     const column_gradient own = *by;
     const int64_t size = rows * k->C, line = k->line;
@@ -224,14 +240,14 @@ void combine_columns(const columns *k, const column_gradient *by, const real *dy
         const int64_t count = min_i64(line, size - i);
         const real *at = y ? y + i : NULL;
         int64_t j = 0;
-        if (y)
+        if (past_caches)
             for (; j + LANES <= count; j += LANES)
-                combine_vector(&own, j, NULL, dy + i, x + i, at, dx + i);
+                combine_vector(&own, j, NULL, dy + i, x + i, at, true, dx + i);
         else
             for (; j + LANES <= count; j += LANES)
-                combine_vector(&own, j, NULL, dy + i, x + i, NULL, dx + i);
+                combine_vector(&own, j, NULL, dy + i, x + i, at, false, dx + i);
         if (j == count) continue;
         const lanes part = first_lanes(count - j);
-        combine_vector(&own, j, &part, dy + i, x + i, at, dx + i);
+        combine_vector(&own, j, &part, dy + i, x + i, at, false, dx + i);
     }
 }

@@ -43,6 +43,15 @@ void column_products(const columns *k, const real *dy, const real *x, const real
                      const real *center, int64_t rows, real *scratch, double *sum,
                      double *products);
 
+/* Whether results are stored past the caches, which they would fill many times over: then nothing of
+ * what the pass reads again is lost, and no line is read to be overwritten. */
+static inline bool stream_past(const columns *k, int64_t rows, const real *to)
+{
+    enum { STREAM_CACHES = 16 };
+    const bool aligned = k->C % QUAD == 0 && (uintptr_t)to % 16 == 0;
+    return aligned && rows * k->C * (int64_t)sizeof(real) >= STREAM_CACHES * fnn_l2_cache();
+}
+
 /* y = fma(x - center, scale, shift), then max(y, 0) with relu. Three lines; y may be x. */
 typedef struct column_scale {
     const real *center, *scale, *shift;
@@ -50,7 +59,7 @@ typedef struct column_scale {
 
 #define scale_columns VARIANT(scale_columns)
 void scale_columns(const columns *k, const column_scale *by, const real *x, int64_t rows, bool relu,
-                   real *y);
+                   bool past_caches, real *y);
 
 /* dx = fma(dy, dy_scale, fma(x - center, x_scale, shift)); dy = 0 where y <= 0, y may be NULL. Four
  * lines; dx may be dy. */
@@ -60,6 +69,6 @@ typedef struct column_gradient {
 
 #define combine_columns VARIANT(combine_columns)
 void combine_columns(const columns *k, const column_gradient *by, const real *dy, const real *x,
-                     const real *y, int64_t rows, real *dx);
+                     const real *y, int64_t rows, bool past_caches, real *dx);
 
 #endif

@@ -23,7 +23,8 @@ def _moments(x: Array, axes: Shape, eps: float) -> tuple[Array, Array, Array]:
     mean = x.sum(axes, keepdims=True) / count
     variance = ((x - mean) ** 2).sum(axes, keepdims=True) / count
     with np.errstate(divide="ignore"):
-        return mean, variance, 1 / np.sqrt(variance + eps)
+        inv_std: Array = 1 / np.sqrt(variance + eps)
+    return mean, variance, inv_std
 
 
 def _input_gradient(g: Array, xhat: Array, inv_std: Array, axes: Shape) -> Array:
@@ -194,7 +195,10 @@ def _window_sums(x: Array, before: int, after: int) -> Array:
     """Sums over the channels c - before .. c + after that exist."""
     before, after = min(before, x.shape[-1]), min(after, x.shape[-1])
     padded = np.pad(x, [(0, 0)] * (x.ndim - 1) + [(before, after)])
-    return sum((padded[..., i : i + x.shape[-1]] for i in range(before + after + 1)), 0 * x)
+    total: Array = np.zeros_like(x)
+    for i in range(before + after + 1):
+        total += padded[..., i : i + x.shape[-1]]
+    return total
 
 
 def local_response_norm(
