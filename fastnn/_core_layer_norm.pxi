@@ -73,8 +73,8 @@ cdef object row_norm_backward(const char *func, object dy, object x, object mean
     cdef object inv_ = load_statistics(&vinv, inv_std, func, spread)
     cdef int leading = vinv.ndim
     if leading >= vdy.ndim or shape_of(&vinv) != shape_of(&vdy)[:leading]:
-        raise ValueError(f"{func.decode()}: {spread.decode()} must have the shape of the first axes "
-                         f"of dy, not {shape_of(&vinv)} (dy: {shape_of(&vdy)})")
+        raise ValueError(f"{func.decode()}: {spread.decode()} must have the shape of dy's first "
+                         f"axes, not {shape_of(&vinv)} (dy: {shape_of(&vdy)})")
     args.mean = NULL
     if centered:
         mean_ = load_statistics(&vmean, mean, func, b"mean")

@@ -16,7 +16,7 @@ WINOGRAD = Conv((2, 6, 9, 19), 21, (3, 3), padding=1)
 class Call:
     """``run(*inputs, out)`` with ``out`` of that shape returns every result as a tuple of arrays.
 
-    ``out_shape`` is None for sgd_step, which writes its inputs.
+    ``out_shape`` is None for what writes its inputs: sgd_step, and batch_norm's statistics.
     """
 
     name: str
@@ -250,9 +250,11 @@ def _norms(rng, dtype, shape):
     mean, inv_std = rng.standard_normal(c), rng.random(c)
     means, inv_stds = rng.standard_normal((shape[0], c)), rng.random((shape[0], c))
 
-    def batch_norm(x, w, b, mean, var, out):
-        options = {"return_stats": True, "activation": "relu", "out": out}
-        return *fastnn.batch_norm(x, w, b, mean, var, **options), mean, var
+    def batch_norm(x, w, b, out):
+        return fastnn.batch_norm(x, w, b, return_stats=True, activation="relu", out=out)
+
+    def running(x, mean, var, out):
+        return fastnn.batch_norm(x, None, None, mean, var), mean, var
 
     def evaluate(x, w, b, mean, var, out):
         return (fastnn.batch_norm(x, w, b, mean, var, training=False, out=out),)
@@ -276,7 +278,8 @@ def _norms(rng, dtype, shape):
         return (fastnn.dropout(x, 0.3, seed=5, offset=3, out=out),)
 
     return [
-        Call("batch_norm", (x, w, b, b.copy(), var), shape, batch_norm),
+        Call("batch_norm", (x, w, b), shape, batch_norm),
+        Call("batch_norm with running statistics", (x, b, var), None, running),
         Call("batch_norm without training", (x, w, b, b.copy(), var), shape, evaluate),
         Call("batch_norm_backward", (dy, x, mean, inv_std, w, dy), shape, batch_norm_backward),
         Call("group_norm", (x, w, b), shape, group_norm),
