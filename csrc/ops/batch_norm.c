@@ -81,7 +81,8 @@ static void finish_statistics(const fnn_batch_norm_forward_args *a, const layout
 }
 
 /* y = (x - mean) * scale + bias with mean = center + low: shift = bias - low * scale. */
-__attribute__((cold)) static void forward_coefficients(const fnn_batch_norm_forward_args *a, layout *w, range own)
+__attribute__((cold)) static void forward_coefficients(const fnn_batch_norm_forward_args *a,
+                                                       layout *w, range own)
 {
     real *center = w->lines, *scale = center + w->k.line, *shift = scale + w->k.line;
     for (int64_t c = own.begin; c < own.end; c++) {
@@ -111,8 +112,7 @@ void VARIANT(batch_norm_forward_run)(const void *args, const fnn_team *team)
     const range chunks = split(w.chunks, 1, team->rank, team->size);
     if (a->training) {
         for (int64_t i = chunks.begin; i < chunks.end; i++)
-            column_moments(k, x + i * k->chunk_rows * a->C,
-                           rows_of(&w, a->P, i), w.scratch,
+            column_moments(k, x + i * k->chunk_rows * a->C, rows_of(&w, a->P, i), w.scratch,
                            w.first + i * a->C, w.second + i * a->C);
         fnn_team_barrier(team);
     }
@@ -140,7 +140,8 @@ fnn_plan VARIANT(batch_norm_backward_plan)(const void *args, int max_members)
 /* Forward was y = xhat * weight + bias, xhat = (x - mean) * inv_std; mean and inv_std depend on every
  * x, so dx = weight * inv_std * (dy - mean of dy - xhat * mean of dy * xhat).
  * With d = x - center, mean = center + low: dx = dy * dy_scale + (d * x_scale + shift). */
-__attribute__((cold)) static void backward_coefficients(const fnn_batch_norm_backward_args *a, layout *w, range own)
+__attribute__((cold)) static void backward_coefficients(const fnn_batch_norm_backward_args *a,
+                                                        layout *w, range own)
 {
     const real *center = w->lines;
     real *dy_scale = w->lines + w->k.line, *x_scale = dy_scale + w->k.line;
@@ -178,9 +179,8 @@ void VARIANT(batch_norm_backward_run)(const void *args, const fnn_team *team)
     const range chunks = split(w.chunks, 1, team->rank, team->size);
     for (int64_t i = chunks.begin; i < chunks.end; i++) {
         const int64_t at = i * k->chunk_rows * a->C;
-        column_products(k, dy + at, x + at, y ? y + at : NULL, w.lines,
-                        rows_of(&w, a->P, i), w.scratch,
-                        w.first + i * a->C, w.second + i * a->C);
+        column_products(k, dy + at, x + at, y ? y + at : NULL, w.lines, rows_of(&w, a->P, i),
+                        w.scratch, w.first + i * a->C, w.second + i * a->C);
     }
     fnn_team_barrier(team);
     backward_coefficients(a, &w, split(a->C, LINE, team->rank, team->size));

@@ -6,10 +6,10 @@
 /* Members take chunks of images, whose gradients of weight and bias add up in order. */
 typedef struct layout {
     columns k;
-    int64_t images, chunks; /* images of a chunk */
+    int64_t images, chunks;  /* images of a chunk */
     double *dweight, *dbias; /* (chunks, C), backward */
-    double *first, *second; /* (C), of this member, as what follows */
-    real *lines;            /* LINES of them */
+    double *first, *second;  /* (C), of this member, as what follows */
+    real *lines;             /* LINES of them */
     real *scratch;
 } layout;
 
@@ -36,8 +36,7 @@ static fnn_plan plan(int64_t N, int64_t P, int64_t C, bool backward, int max_mem
     const int members =
         members_for(work, SIZE_PER_MEMBER, (int)min_i64(max_members, max_i64(w.chunks, 1)));
     const int64_t shared = backward ? 2 * w.chunks * C : 0;
-    return (fnn_plan){members,
-                      (size_t)(shared + members * member_size(&w.k)) * sizeof(double)};
+    return (fnn_plan){members, (size_t)(shared + members * member_size(&w.k)) * sizeof(double)};
 }
 
 static layout layout_of(int64_t N, int64_t P, int64_t C, bool backward, const fnn_team *team)
@@ -67,7 +66,8 @@ fnn_plan VARIANT(group_norm_forward_plan)(const void *args, int max_members)
 }
 
 /* y = (x - mean) * scale + bias with mean = center + low: shift = bias - low * scale. */
-__attribute__((cold)) static void forward_coefficients(const fnn_group_norm_forward_args *a, const layout *w, int64_t n)
+__attribute__((cold)) static void forward_coefficients(const fnn_group_norm_forward_args *a,
+                                                       const layout *w, int64_t n)
 {
     real *center = w->lines, *scale = center + w->k.line, *shift = scale + w->k.line;
     const int64_t size = a->C / a->groups;
@@ -115,8 +115,9 @@ fnn_plan VARIANT(group_norm_backward_plan)(const void *args, int max_members)
 /* Forward was y = xhat * weight + bias, xhat = (x - mean) * inv_std, so with g = dy * weight
  * dx = inv_std * (g - mean of g - xhat * mean of g * xhat), means over pixels and the group.
  * With d = x - center, mean = center + low: dx = dy * dy_scale + (d * x_scale + shift). */
-__attribute__((cold)) static void backward_coefficients(const fnn_group_norm_backward_args *a, const layout *w, int64_t n,
-                                  double *dweight, double *dbias)
+__attribute__((cold)) static void backward_coefficients(const fnn_group_norm_backward_args *a,
+                                                        const layout *w, int64_t n, double *dweight,
+                                                        double *dbias)
 {
     const real *center = w->lines;
     real *dy_scale = w->lines + w->k.line, *x_scale = dy_scale + w->k.line;

@@ -226,9 +226,10 @@ static row_gradient gradient_of(const fnn_layer_norm_backward_args *a, int64_t n
     return (row_gradient){of, (real)(-share * dot), a->mean ? (real)(-share * sum) : 0};
 }
 
-static inline __attribute__((always_inline)) void
-differentiate(row_gradient by, const lanes *part, const real *dy, const real *x, const real *weight,
-              real *dx, real *dweight, real *dbias)
+static inline __attribute__((always_inline)) void differentiate(row_gradient by, const lanes *part,
+                                                                const real *dy, const real *x,
+                                                                const real *weight, real *dx,
+                                                                real *dweight, real *dbias)
 {
     const vec at = load_lanes(dy, part);
     vec g = at;

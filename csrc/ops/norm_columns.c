@@ -11,9 +11,8 @@ static inline vec mask_gradient(vec dy, vec y)
 
 /* ---- sums of `vectors` vectors of columns over whole lines; the last may be a part -------------- */
 
-static inline __attribute__((always_inline)) void sum_strip(const real *x, int64_t lines,
-                                                            int64_t line, int vectors,
-                                                            const lanes *part, real *sum)
+static inline __attribute__((always_inline)) void
+sum_strip(const real *x, int64_t lines, int64_t line, int vectors, const lanes *part, real *sum)
 {
     vec sums[STRIP] = {{0}};
     for (int64_t i = 0; i < lines; i++)
@@ -99,9 +98,10 @@ static void line_deviations(const columns *k, const real *x, int64_t rows, const
     }
 }
 
-static inline __attribute__((always_inline)) void
-line_products(const columns *k, const real *dy, const real *x, const real *y, int64_t rows,
-              const real *center, real *sum, real *product)
+static inline __attribute__((always_inline)) void line_products(const columns *k, const real *dy,
+                                                                const real *x, const real *y,
+                                                                int64_t rows, const real *center,
+                                                                real *sum, real *product)
 {
     const int64_t line = k->line, size = rows * k->C, lines = size / line;
     int64_t j = 0;

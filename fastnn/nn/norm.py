@@ -409,6 +409,7 @@ class LocalResponseNorm(Module):
 
         def backward(dy: Array) -> Array:
             # forward was y = x d^-beta, and d depends on the channels around
+            check_dy(self, dy, x.shape, x.dtype)
             return _core.local_response_norm_backward(dy, x, size, alpha=alpha, beta=beta, k=k)
 
         return self(x), backward

@@ -18,9 +18,13 @@ def _affine(xhat: Array, weight: ArrayLike | None, bias: ArrayLike | None) -> Ar
 
 
 def _moments(x: Array, axes: Shape, eps: float) -> tuple[Array, Array, Array]:
-    """Mean, variance and 1 / sqrt(variance + eps), the axes kept; 0 and 0 of no elements."""
+    """Mean, variance and 1 / sqrt(variance + eps), the axes kept; 0 and 0 of no elements.
+
+    The mean of what is left of x is added to the mean: far from 0, a sum rounds coarsely.
+    """
     count = max(1, int(np.prod([x.shape[i] for i in axes])))
     mean = x.sum(axes, keepdims=True) / count
+    mean = mean + (x - mean).sum(axes, keepdims=True) / count
     variance = ((x - mean) ** 2).sum(axes, keepdims=True) / count
     with np.errstate(divide="ignore"):
         inv_std: Array = 1 / np.sqrt(variance + eps)
