@@ -36,7 +36,7 @@ def _input_gradient(g: Array, xhat: Array, inv_std: Array, axes: Shape) -> Array
     count = max(1, int(np.prod([g.shape[i] for i in axes])))
     mean = g.sum(axes, keepdims=True) / count
     slope = (g * xhat).sum(axes, keepdims=True) / count
-    return inv_std * (g - mean - xhat * slope)
+    return f64(inv_std * (g - mean - xhat * slope))
 
 
 def batch_norm(
