@@ -13,6 +13,7 @@ import mkl_preload
 import numpy_baseline
 import numpy_conv2d
 import numpy_depthwise
+import numpy_norm
 import peak
 from fastnn import reference
 
@@ -35,6 +36,36 @@ def check_all(candidates, want):
     for name, run in candidates.items():
         for _ in range(2):  # buffers are used again
             np.testing.assert_array_equal(run(), want, err_msg=name)
+
+
+def test_norms():
+    """In float64, within the rounding of sums of 60 terms around 1."""
+    rng = np.random.default_rng(5)
+    x, dy, y, dx = (rng.standard_normal((3, 20, 6)) for _ in range(4))
+    weight, bias = rng.standard_normal(6), rng.standard_normal(6)
+    rows = [z.reshape(60, 6) for z in (x, dy, y, dx)]
+
+    def check(candidates, want_y, want):
+        assert candidates
+        for run in candidates.values():
+            for _ in range(2):
+                np.testing.assert_allclose(run().reshape(x.shape), want, rtol=0, atol=1e-12)
+                np.testing.assert_allclose(y, want_y, rtol=0, atol=1e-12)
+
+    out, *stats = reference.batch_norm(x, weight, bias, return_stats=True)
+    want = reference.batch_norm_backward(dy, x, *stats, weight)[0]
+    check(numpy_norm.batch_norm_step(*rows[:2], weight, bias, *rows[2:]), out, want)
+    out, *stats = reference.layer_norm(x, 6, weight, bias, return_stats=True)
+    want = reference.layer_norm_backward(dy, x, *stats, weight)[0]
+    check(numpy_norm.layer_norm_step(*rows[:2], weight, bias, *rows[2:]), out, want)
+    out, *stats = reference.group_norm(x, 3, return_stats=True)
+    want = reference.group_norm_backward(dy, x, *stats)[0]
+    check(numpy_norm.group_norm_step(x, dy, 3, y, dx), out, want)
+    for size in (1, 2, 5):
+        out = reference.local_response_norm(x, size)
+        check(numpy_norm.local_response_norm(rows[0], size, rows[2]), out, out)
+    for run in numpy_norm.dropout(x, 0.5, y).values():
+        assert set(np.unique(run() / x)) == {0, 2}
 
 
 @pytest.mark.parametrize("patches", [numpy_conv2d.PATCHES, 1])

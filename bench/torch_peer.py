@@ -249,6 +249,64 @@ def softmax_backward(torch: Any, name: str, dy: Any, y: Any, axis: int) -> Conte
 
 
 @_peer
+def batch_norm_step(torch: Any, x: Any, dy: Any, weight: Any, bias: Any) -> Contestants:
+    """Training forward with running statistics, and backward: the two calls autograd makes."""
+    w, b = torch.from_numpy(weight), torch.from_numpy(bias)
+    mean, var = torch.zeros_like(w), torch.ones_like(w)
+    backward = torch.ops.aten.native_batch_norm_backward
+
+    def step(x: Any, dy: Any) -> Any:
+        _, m, s = torch.native_batch_norm(x, w, b, mean, var, True, 0.1, 1e-5)
+        return backward(dy, x, w, mean, var, m, s, True, 1e-5, [True] * 3)[0]
+
+    return {name: partial(step, *tensors) for name, tensors in _layouts(torch, x, dy).items()}
+
+
+@_peer
+def layer_norm_step(torch: Any, x: Any, dy: Any, weight: Any, bias: Any) -> Contestants:
+    """Forward and backward over the last axis: the two calls autograd makes."""
+    x, dy, w, b = (torch.from_numpy(z) for z in (x, dy, weight, bias))
+    shape = list(w.shape)
+    backward = torch.ops.aten.native_layer_norm_backward
+
+    def step() -> Any:
+        _, m, s = torch.native_layer_norm(x, shape, w, b, 1e-5)
+        return backward(dy, x, shape, m, s, w, b, [True] * 3)[0]
+
+    return {"eager": step}
+
+
+@_peer
+def group_norm_step(
+    torch: Any, x: Any, dy: Any, groups: int, weight: Any, bias: Any
+) -> Contestants:
+    """Forward and backward, by autograd."""
+    w, b = (torch.from_numpy(z).requires_grad_() for z in (weight, bias))
+
+    def step(x: Any, dy: Any) -> Any:
+        y = torch.nn.functional.group_norm(x, groups, w, b)
+        return torch.autograd.grad(y, (x, w, b), dy)[0]
+
+    return {
+        name: partial(step, x.requires_grad_(), dy)
+        for name, (x, dy) in _layouts(torch, x, dy).items()
+    }
+
+
+@_peer
+def local_response_norm(torch: Any, x: Any, size: int) -> Contestants:
+    """Forward."""
+    run = torch.nn.functional.local_response_norm
+    return {name: partial(run, x, size) for name, (x,) in _layouts(torch, x).items()}
+
+
+@_peer
+def dropout(torch: Any, x: Any, p: float) -> Contestants:
+    """Forward; other elements are dropped."""
+    return {"native_dropout": partial(torch.native_dropout, torch.from_numpy(x), p, True)}
+
+
+@_peer
 def loss(torch: Any, name: str, x: Any, target: Any, **options: Any) -> Contestants:
     """Loss and gradient, by autograd."""
     functional = torch.nn.functional

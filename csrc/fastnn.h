@@ -274,6 +274,126 @@ fnn_status
 fnn_subsample2d_backward_coefficient(fnn_dtype dtype,
                                      const fnn_subsample2d_backward_coefficient_args *args);
 
+/* ---- normalisation ----------------------------------------------------------------------- */
+
+/* Statistics are double whatever the dtype: a float would lose the digits that tell x from a mean
+ * far from 0. Sums over elements are cut in blocks and chunks by the shape alone, whose means and
+ * squared deviations combine in order (Chan, Golub and LeVeque 1983). */
+
+/* y[p,c] = (x[p,c] - mean[c]) * inv_std[c] * weight[c] + bias[c], then max(y, 0) with relu
+ * training: mean[c] over p < P, inv_std = 1 / sqrt(variance + eps), both written, and
+ *     running_mean[c] += momentum * (mean - running_mean[c])
+ *     running_var[c] += momentum * (variance * P / (P - 1) - running_var[c])
+ * (not where P = 0); else mean and variance are running_mean and running_var. */
+typedef struct fnn_batch_norm_forward_args {
+    int64_t P, C;
+    const void *x;                    /* (P, C) */
+    const void *weight, *bias;        /* (C); NULL: 1 and 0 */
+    void *running_mean, *running_var; /* (C); both may be NULL in training */
+    double momentum, eps;
+    bool training, relu;
+    double *mean, *inv_std; /* (C), in training */
+    void *y;                /* (P, C); may be x */
+} fnn_batch_norm_forward_args;
+
+fnn_status fnn_batch_norm_forward(fnn_dtype dtype, const fnn_batch_norm_forward_args *args);
+
+/* With xhat = (x - mean) * inv_std, and dy = 0 where y <= 0:
+ * dbias[c] = sum over p of dy[p,c], dweight[c] = sum over p of dy[p,c] * xhat[p,c]
+ * dx[p,c] = weight[c] * inv_std[c] * (dy[p,c] - dbias[c] / P - xhat[p,c] * dweight[c] / P) */
+typedef struct fnn_batch_norm_backward_args {
+    int64_t P, C;
+    const void *dy, *x, *y;       /* (P, C); y NULL: there was no relu */
+    const void *weight;           /* (C) or NULL */
+    const double *mean, *inv_std; /* (C) */
+    void *dx;                     /* (P, C); may be dy */
+    void *dweight, *dbias;        /* (C) */
+} fnn_batch_norm_backward_args;
+
+fnn_status fnn_batch_norm_backward(fnn_dtype dtype, const fnn_batch_norm_backward_args *args);
+
+/* Batch norm of each image over its pixels and the channels of a group: mean and inv_std are those
+ * of image n and of the group of c. */
+typedef struct fnn_group_norm_forward_args {
+    int64_t N, P, C, groups;   /* groups divides C */
+    const void *x;             /* (N, P, C) */
+    const void *weight, *bias; /* (C) or NULL */
+    double eps;
+    double *mean, *inv_std; /* (N, groups) */
+    void *y;                /* (N, P, C); may be x */
+} fnn_group_norm_forward_args;
+
+fnn_status fnn_group_norm_forward(fnn_dtype dtype, const fnn_group_norm_forward_args *args);
+
+typedef struct fnn_group_norm_backward_args {
+    int64_t N, P, C, groups;
+    const void *dy, *x;           /* (N, P, C) */
+    const void *weight;           /* (C) or NULL */
+    const double *mean, *inv_std; /* (N, groups) */
+    void *dx;                     /* (N, P, C); may be dy */
+    void *dweight, *dbias;        /* (C) */
+} fnn_group_norm_backward_args;
+
+fnn_status fnn_group_norm_backward(fnn_dtype dtype, const fnn_group_norm_backward_args *args);
+
+/* y[n,i] = (x[n,i] - mean[n]) * inv_std[n] * weight[i] + bias[i], mean and variance over i < I.
+ * mean NULL: root mean square norm, which stands for a mean of 0. */
+typedef struct fnn_layer_norm_forward_args {
+    int64_t N, I;
+    const void *x;             /* (N, I) */
+    const void *weight, *bias; /* (I) or NULL */
+    double eps;
+    double *mean, *inv_std; /* (N) */
+    void *y;                /* (N, I); may be x */
+} fnn_layer_norm_forward_args;
+
+fnn_status fnn_layer_norm_forward(fnn_dtype dtype, const fnn_layer_norm_forward_args *args);
+
+/* With g = dy * weight and xhat = (x - mean) * inv_std:
+ * dx[n,i] = inv_std[n] * (g - mean over i of g - xhat * mean over i of g * xhat), the mean of g left
+ * out where `mean` is NULL; dweight[i] = sum over n of dy * xhat, dbias[i] = sum over n of dy. */
+typedef struct fnn_layer_norm_backward_args {
+    int64_t N, I;
+    const void *dy, *x;           /* (N, I) */
+    const void *weight;           /* (I) or NULL */
+    const double *mean, *inv_std; /* (N) */
+    void *dx;                     /* (N, I); may be dy */
+    void *dweight, *dbias;        /* (I); dbias may be NULL */
+} fnn_layer_norm_backward_args;
+
+fnn_status fnn_layer_norm_backward(fnn_dtype dtype, const fnn_layer_norm_backward_args *args);
+
+/* With d[p,c] = k + alpha / size * sum of x[p,j]^2 over channels j from c - size / 2 to
+ * c + (size - 1) / 2, those that exist, ascending:
+ * forward: out = x * d^-beta
+ * backward: out[p,j] = dy * d^-beta - 2 alpha beta / size * x * sum of dy * x * d^(-beta - 1) over
+ * the channels c whose window holds j. */
+typedef struct fnn_local_response_norm_args {
+    int64_t P, C, size;
+    double alpha, beta, k;
+    const void *x;  /* (P, C) */
+    const void *dy; /* (P, C), backward only */
+    void *out;      /* (P, C); may be x, or dy */
+} fnn_local_response_norm_args;
+
+fnn_status fnn_local_response_norm_forward(fnn_dtype dtype,
+                                           const fnn_local_response_norm_args *args);
+fnn_status fnn_local_response_norm_backward(fnn_dtype dtype,
+                                            const fnn_local_response_norm_args *args);
+
+/* out[i] = random(offset + i) < threshold ? 0 : x[i] * scale, where random(j) is word j % 4 of
+ * Philox 4x32-10 of counter j / 4 and key seed, both as four and two words, the lowest first. */
+typedef struct fnn_dropout_args {
+    int64_t size;
+    const void *x;
+    void *out; /* may be x */
+    uint64_t seed, offset;
+    uint32_t threshold;
+    double scale;
+} fnn_dropout_args;
+
+fnn_status fnn_dropout(fnn_dtype dtype, const fnn_dropout_args *args);
+
 /* ---- pointwise --------------------------------------------------------------------------- */
 
 /* forward: out[i] = f(x[i]); `out` may be `x`.

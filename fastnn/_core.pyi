@@ -253,6 +253,166 @@ def subsample2d_backward_coefficient(
     out: Array | None = None,
 ) -> Array: ...
 
+# Normalisation: channels last; statistics are float64
+Stats: TypeAlias = tuple[Array, NDArray[np.float64], NDArray[np.float64]]
+Gradients: TypeAlias = tuple[Array, Array, Array]
+
+@overload
+def batch_norm(
+    x: Array,
+    weight: Array | None = None,
+    bias: Array | None = None,
+    running_mean: Array | None = None,
+    running_var: Array | None = None,
+    *,
+    training: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    activation: Literal["relu"] | None = None,
+    return_stats: Literal[False] = False,
+    out: Array | None = None,
+) -> Array: ...
+@overload
+def batch_norm(
+    x: Array,
+    weight: Array | None = None,
+    bias: Array | None = None,
+    running_mean: Array | None = None,
+    running_var: Array | None = None,
+    *,
+    training: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    activation: Literal["relu"] | None = None,
+    return_stats: Literal[True],
+    out: Array | None = None,
+) -> Stats: ...
+def batch_norm_backward(
+    dy: Array,
+    x: Array,
+    mean: NDArray[np.float64],
+    inv_std: NDArray[np.float64],
+    weight: Array | None = None,
+    *,
+    y: Array | None = None,
+    out: Array | None = None,
+) -> Gradients: ...
+@overload
+def group_norm(
+    x: Array,
+    num_groups: int,
+    weight: Array | None = None,
+    bias: Array | None = None,
+    *,
+    eps: float = 1e-5,
+    return_stats: Literal[False] = False,
+    out: Array | None = None,
+) -> Array: ...
+@overload
+def group_norm(
+    x: Array,
+    num_groups: int,
+    weight: Array | None = None,
+    bias: Array | None = None,
+    *,
+    eps: float = 1e-5,
+    return_stats: Literal[True],
+    out: Array | None = None,
+) -> Stats: ...
+def group_norm_backward(
+    dy: Array,
+    x: Array,
+    mean: NDArray[np.float64],
+    inv_std: NDArray[np.float64],
+    weight: Array | None = None,
+    *,
+    out: Array | None = None,
+) -> Gradients: ...
+@overload
+def layer_norm(
+    x: Array,
+    normalized_shape: int | tuple[int, ...],
+    weight: Array | None = None,
+    bias: Array | None = None,
+    *,
+    eps: float = 1e-5,
+    return_stats: Literal[False] = False,
+    out: Array | None = None,
+) -> Array: ...
+@overload
+def layer_norm(
+    x: Array,
+    normalized_shape: int | tuple[int, ...],
+    weight: Array | None = None,
+    bias: Array | None = None,
+    *,
+    eps: float = 1e-5,
+    return_stats: Literal[True],
+    out: Array | None = None,
+) -> Stats: ...
+def layer_norm_backward(
+    dy: Array,
+    x: Array,
+    mean: NDArray[np.float64],
+    inv_std: NDArray[np.float64],
+    weight: Array | None = None,
+    *,
+    out: Array | None = None,
+) -> Gradients: ...
+@overload
+def rms_norm(
+    x: Array,
+    normalized_shape: int | tuple[int, ...],
+    weight: Array | None = None,
+    *,
+    eps: float | None = None,
+    return_stats: Literal[False] = False,
+    out: Array | None = None,
+) -> Array: ...
+@overload
+def rms_norm(
+    x: Array,
+    normalized_shape: int | tuple[int, ...],
+    weight: Array | None = None,
+    *,
+    eps: float | None = None,
+    return_stats: Literal[True],
+    out: Array | None = None,
+) -> tuple[Array, NDArray[np.float64]]: ...
+def rms_norm_backward(
+    dy: Array,
+    x: Array,
+    inv_rms: NDArray[np.float64],
+    weight: Array | None = None,
+    *,
+    out: Array | None = None,
+) -> tuple[Array, Array]: ...
+def local_response_norm(
+    x: Array,
+    size: int,
+    *,
+    alpha: float = 1e-4,
+    beta: float = 0.75,
+    k: float = 1.0,
+    out: Array | None = None,
+) -> Array: ...
+def local_response_norm_backward(
+    dy: Array,
+    x: Array,
+    size: int,
+    *,
+    alpha: float = 1e-4,
+    beta: float = 0.75,
+    k: float = 1.0,
+    out: Array | None = None,
+) -> Array: ...
+def dropout(
+    x: Array, p: float = 0.5, *, seed: int, offset: int = 0, out: Array | None = None
+) -> Array: ...
+def dropout_backward(
+    dy: Array, p: float = 0.5, *, seed: int, offset: int = 0, out: Array | None = None
+) -> Array: ...
+
 # Activations, any shape; backward takes the output y
 def relu(x: Array, *, out: Array | None = None) -> Array: ...
 def relu_backward(dy: Array, y: Array, *, out: Array | None = None) -> Array: ...

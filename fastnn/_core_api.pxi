@@ -1,6 +1,6 @@
 # What _core uses of csrc/fastnn.h.
 
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 
 cdef extern from "fastnn.h" nogil:
@@ -157,6 +157,88 @@ cdef extern from "fastnn.h" nogil:
         void *dcoefficient
         bint accumulate
 
+    ctypedef struct fnn_batch_norm_forward_args:
+        int64_t P, C
+        const void *x
+        const void *weight
+        const void *bias
+        void *running_mean
+        void *running_var
+        double momentum, eps
+        bint training, relu
+        double *mean
+        double *inv_std
+        void *y
+
+    ctypedef struct fnn_batch_norm_backward_args:
+        int64_t P, C
+        const void *dy
+        const void *x
+        const void *y
+        const void *weight
+        const double *mean
+        const double *inv_std
+        void *dx
+        void *dweight
+        void *dbias
+
+    ctypedef struct fnn_group_norm_forward_args:
+        int64_t N, P, C, groups
+        const void *x
+        const void *weight
+        const void *bias
+        double eps
+        double *mean
+        double *inv_std
+        void *y
+
+    ctypedef struct fnn_group_norm_backward_args:
+        int64_t N, P, C, groups
+        const void *dy
+        const void *x
+        const void *weight
+        const double *mean
+        const double *inv_std
+        void *dx
+        void *dweight
+        void *dbias
+
+    ctypedef struct fnn_layer_norm_forward_args:
+        int64_t N, I
+        const void *x
+        const void *weight
+        const void *bias
+        double eps
+        double *mean
+        double *inv_std
+        void *y
+
+    ctypedef struct fnn_layer_norm_backward_args:
+        int64_t N, I
+        const void *dy
+        const void *x
+        const void *weight
+        const double *mean
+        const double *inv_std
+        void *dx
+        void *dweight
+        void *dbias
+
+    ctypedef struct fnn_local_response_norm_args:
+        int64_t P, C, size
+        double alpha, beta, k
+        const void *x
+        const void *dy
+        void *out
+
+    ctypedef struct fnn_dropout_args:
+        int64_t size
+        const void *x
+        void *out
+        uint64_t seed, offset
+        uint32_t threshold
+        double scale
+
     ctypedef struct fnn_activation_args:
         int64_t size
         fnn_activation activation
@@ -245,6 +327,15 @@ cdef extern from "fastnn.h" nogil:
                                               const fnn_subsample2d_backward_input_args *)
     fnn_status fnn_subsample2d_backward_coefficient(
         fnn_dtype, const fnn_subsample2d_backward_coefficient_args *)
+    fnn_status fnn_batch_norm_forward(fnn_dtype, const fnn_batch_norm_forward_args *)
+    fnn_status fnn_batch_norm_backward(fnn_dtype, const fnn_batch_norm_backward_args *)
+    fnn_status fnn_group_norm_forward(fnn_dtype, const fnn_group_norm_forward_args *)
+    fnn_status fnn_group_norm_backward(fnn_dtype, const fnn_group_norm_backward_args *)
+    fnn_status fnn_layer_norm_forward(fnn_dtype, const fnn_layer_norm_forward_args *)
+    fnn_status fnn_layer_norm_backward(fnn_dtype, const fnn_layer_norm_backward_args *)
+    fnn_status fnn_local_response_norm_forward(fnn_dtype, const fnn_local_response_norm_args *)
+    fnn_status fnn_local_response_norm_backward(fnn_dtype, const fnn_local_response_norm_args *)
+    fnn_status fnn_dropout(fnn_dtype, const fnn_dropout_args *)
     fnn_status fnn_activation_forward(fnn_dtype, const fnn_activation_args *)
     fnn_status fnn_activation_backward(fnn_dtype, const fnn_activation_args *)
     fnn_status fnn_softmax_forward(fnn_dtype, const fnn_softmax_args *)

@@ -55,7 +55,8 @@ def gradcheck(
     Returns
     -------
     bool
-        True. The layer is copied first, so its parameters and gradients stay as they are.
+        True. The layer is copied first, so its parameters, gradients and buffers stay as they are.
+        Buffers are put back before each forward pass.
 
     Raises
     ------
@@ -83,9 +84,16 @@ def gradcheck(
             )
     rng = np.random.default_rng(rng)
     dy = rng.standard_normal(layer(x).shape)
-    gradients = _gradients(name, layer, x, dy, parameters)
+    state = [(b, b.data.copy()) for _, b in layer.named_buffers()]
+
+    def restart() -> None:
+        for buffer, data in state:
+            buffer.data[...] = data
+
+    gradients = _gradients(name, layer, x, dy, parameters, restart)
 
     def value() -> float:
+        restart()  # what a layer draws at random is the same each time
         return float(np.sum(dy * layer.forward(x)[0]))
 
     for label, gradient in gradients.items():
@@ -99,7 +107,12 @@ def gradcheck(
 
 
 def _gradients(
-    name: str, layer: Module, x: Array, dy: Array, parameters: Mapping[str, Parameter]
+    name: str,
+    layer: Module,
+    x: Array,
+    dy: Array,
+    parameters: Mapping[str, Parameter],
+    restart: Callable[[], None],
 ) -> dict[str, Array]:
     """Return the gradients to check by label, after checking that a second pass adds."""
     for p in parameters.values():
@@ -110,6 +123,7 @@ def _gradients(
     if len(once) < len(parameters):
         silent = ", ".join(label for label in parameters if label not in once)
         raise GradcheckError(f"gradcheck: backward gives no gradient to {silent}")
+    restart()
     _, backward = layer.forward(x)
     backward(dy)
     for label, gradient in once.items():

@@ -18,6 +18,10 @@ def u8(*shape):
     return np.zeros(shape, dtype=np.uint8)
 
 
+def f64(*shape):
+    return np.ones(shape, dtype=F64)
+
+
 HYPER = np.array([0.1, 0.9, 0.0])
 LABELS = np.array([0, 1, 2])
 
@@ -89,6 +93,34 @@ GOOD = {
         {},
         (3,),
     ),
+    "batch_norm": ({"x": f32(3, 5), "weight": f32(5), "bias": f32(5)}, {}, (3, 5)),
+    "batch_norm_backward": (
+        {"dy": f32(3, 5), "x": f32(3, 5), "mean": f64(5), "inv_std": f64(5), "weight": f32(5)},
+        {},
+        (3, 5),
+    ),
+    "group_norm": ({"x": f32(3, 6)}, {"num_groups": 2}, (3, 6)),
+    "group_norm_backward": (
+        {"dy": f32(3, 6), "x": f32(3, 6), "mean": f64(3, 2), "inv_std": f64(3, 2)},
+        {},
+        (3, 6),
+    ),
+    "layer_norm": ({"x": f32(3, 5)}, {"normalized_shape": 5}, (3, 5)),
+    "layer_norm_backward": (
+        {"dy": f32(3, 5), "x": f32(3, 5), "mean": f64(3), "inv_std": f64(3), "weight": f32(5)},
+        {},
+        (3, 5),
+    ),
+    "rms_norm": ({"x": f32(3, 5)}, {"normalized_shape": (5,)}, (3, 5)),
+    "rms_norm_backward": (
+        {"dy": f32(3, 5), "x": f32(3, 5), "inv_rms": f64(3), "weight": f32(5)},
+        {},
+        (3, 5),
+    ),
+    "local_response_norm": ({"x": f32(3, 5)}, {"size": 3}, (3, 5)),
+    "local_response_norm_backward": ({"dy": f32(3, 5), "x": f32(3, 5)}, {"size": 3}, (3, 5)),
+    "dropout": ({"x": f32(3, 5)}, {"seed": 1}, (3, 5)),
+    "dropout_backward": ({"dy": f32(3, 5)}, {"seed": 1}, (3, 5)),
     **{name: ({"x": f32(3, 5)}, {}, (3, 5)) for name in ("relu", "sigmoid", "tanh", "scaled_tanh")},
     **{
         name + "_backward": ({"dy": f32(3, 5), "y": f32(3, 5)}, {}, (3, 5))
@@ -112,8 +144,11 @@ IN_PLACE = {  # kernels whose out may be exactly an input
     name
     for name in GOOD
     if re.match(
-        r"relu|sigmoid|tanh|scaled_tanh|(log_)?softmax|nll|multi|mse|l1|huber|hinge|bce", name
+        r"relu|sigmoid|tanh|scaled_tanh|(log_)?softmax|nll|multi|mse|l1|huber|hinge|bce|dropout",
+        name,
     )
+} | {  # or the first one
+    name for name in GOOD if "_norm" in name
 }
 ARRAYS = [(name, argument) for name, (arrays, _, _) in GOOD.items() for argument in arrays]
 FLOATS = [(name, argument) for name, argument in ARRAYS if argument not in ("indices", "labels")]

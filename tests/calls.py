@@ -16,7 +16,7 @@ WINOGRAD = Conv((2, 6, 9, 19), 21, (3, 3), padding=1)
 class Call:
     """``run(*inputs, out)`` with ``out`` of that shape returns every result as a tuple of arrays.
 
-    ``out_shape`` is None for sgd_step, which writes its inputs.
+    ``out_shape`` is None for what writes its inputs: sgd_step, and batch_norm's statistics.
     """
 
     name: str
@@ -44,6 +44,7 @@ def calls(dtype, *, m, n, k, conv, activation="tanh"):
     images = _convolutions(rng, dtype, conv, activation)
     images += _pools(rng, dtype, conv.x) + _other_pools(rng, dtype, conv.x)
     images += _convolutions(rng, dtype, WINOGRAD, activation, " by Winograd")
+    images += _norms(rng, dtype, conv.x) + _row_norms(rng, dtype, m, n)
     return products + images + _elementwise(rng, dtype, m, n) + _losses(rng, dtype, m, n)
 
 
@@ -238,6 +239,78 @@ def _other_pools(rng, dtype, shape):
             coefficient.shape,
             subsample_coefficient,
         ),
+    ]
+
+
+def _norms(rng, dtype, shape):
+    """Over channels last: batch and group norm, local response normalisation, dropout."""
+    c = shape[-1]
+    x, dy = normal(rng, shape, dtype), normal(rng, shape, dtype)
+    w, b, var = normal(rng, c, dtype), normal(rng, c, dtype), rng.random(c).astype(dtype)
+    mean, inv_std = rng.standard_normal(c), rng.random(c)
+    means, inv_stds = rng.standard_normal((shape[0], c)), rng.random((shape[0], c))
+
+    def batch_norm(x, w, b, out):
+        return fastnn.batch_norm(x, w, b, return_stats=True, activation="relu", out=out)
+
+    def running(x, mean, var, out):
+        return fastnn.batch_norm(x, None, None, mean, var), mean, var
+
+    def evaluate(x, w, b, mean, var, out):
+        return (fastnn.batch_norm(x, w, b, mean, var, training=False, out=out),)
+
+    def batch_norm_backward(dy, x, mean, inv_std, w, y, out):
+        return fastnn.batch_norm_backward(dy, x, mean, inv_std, w, y=y, out=out)
+
+    def group_norm(x, w, b, out):
+        return fastnn.group_norm(x, c, w, b, return_stats=True, out=out)
+
+    def group_norm_backward(dy, x, mean, inv_std, w, out):
+        return fastnn.group_norm_backward(dy, x, mean, inv_std, w, out=out)
+
+    def response(x, out):
+        return (fastnn.local_response_norm(x, 4, alpha=0.5, out=out),)
+
+    def response_backward(dy, x, out):
+        return (fastnn.local_response_norm_backward(dy, x, 4, alpha=0.5, out=out),)
+
+    def dropout(x, out):
+        return (fastnn.dropout(x, 0.3, seed=5, offset=3, out=out),)
+
+    return [
+        Call("batch_norm", (x, w, b), shape, batch_norm),
+        Call("batch_norm with running statistics", (x, b, var), None, running),
+        Call("batch_norm without training", (x, w, b, b.copy(), var), shape, evaluate),
+        Call("batch_norm_backward", (dy, x, mean, inv_std, w, dy), shape, batch_norm_backward),
+        Call("group_norm", (x, w, b), shape, group_norm),
+        Call("group_norm_backward", (dy, x, means, inv_stds, w), shape, group_norm_backward),
+        Call("local_response_norm", (x,), shape, response),
+        Call("local_response_norm_backward", (dy, x), shape, response_backward),
+        Call("dropout", (x,), shape, dropout),
+    ]
+
+
+def _row_norms(rng, dtype, m, n):
+    x, dy = normal(rng, (m, n), dtype), normal(rng, (m, n), dtype)
+    w, b, mean, inv_std = normal(rng, n, dtype), normal(rng, n, dtype), rng.random(m), rng.random(m)
+
+    def layer_norm(x, w, b, out):
+        return fastnn.layer_norm(x, n, w, b, return_stats=True, out=out)
+
+    def layer_norm_backward(dy, x, mean, inv_std, w, out):
+        return fastnn.layer_norm_backward(dy, x, mean, inv_std, w, out=out)
+
+    def rms_norm(x, w, out):
+        return fastnn.rms_norm(x, n, w, return_stats=True, out=out)
+
+    def rms_norm_backward(dy, x, inv_rms, out):
+        return fastnn.rms_norm_backward(dy, x, inv_rms, out=out)
+
+    return [
+        Call("layer_norm", (x, w, b), x.shape, layer_norm),
+        Call("layer_norm_backward", (dy, x, mean, inv_std, w), x.shape, layer_norm_backward),
+        Call("rms_norm", (x, w), x.shape, rms_norm),
+        Call("rms_norm_backward", (dy, x, inv_std), x.shape, rms_norm_backward),
     ]
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from fastnn.nn.buffer import Buffer
 from fastnn.nn.parameter import Parameter, copy_exact
 
 if TYPE_CHECKING:
@@ -39,8 +40,9 @@ class Module(ABC):
     ...
     ...         return x * self.gain.data, backward
 
-    Parameters and modules that are attributes (also in lists and tuples) are found in the order
-    of their definition; nothing needs to be registered. `fastnn.gradcheck` checks the gradient.
+    Parameters, buffers and modules that are attributes (also in lists and tuples) are found in the
+    order of their definition; nothing needs to be registered. `fastnn.gradcheck` checks the
+    gradient.
 
     Attributes
     ----------
@@ -60,14 +62,14 @@ class Module(ABC):
         """Return the output. Layers override this where inference is cheaper than training."""
         return self.forward(x)[0]
 
-    def _members(self) -> Iterator[tuple[str, Parameter | Module]]:
-        """Yield the parameters and modules directly below, in order of definition."""
+    def _members(self) -> Iterator[tuple[str, Parameter | Buffer | Module]]:
+        """Yield the parameters, buffers and modules directly below, in order of definition."""
         for name, value in vars(self).items():
-            if isinstance(value, Parameter | Module):
+            if isinstance(value, Parameter | Buffer | Module):
                 yield name, value
             elif isinstance(value, list | tuple):
                 for i, item in enumerate(value):
-                    if isinstance(item, Parameter | Module):
+                    if isinstance(item, Parameter | Buffer | Module):
                         yield f"{name}.{i}", item
 
     def modules(self) -> Iterator[Module]:
@@ -86,16 +88,23 @@ class Module(ABC):
         """Yield all parameters, each once, in order of definition."""
         return (p for _, p in self.named_parameters())
 
+    def named_buffers(self) -> Iterator[tuple[str, Buffer]]:
+        """Yield (name, buffer): the state that is not trained, named as parameters are."""
+        return ((name, b) for name, b in _walk("", self, set()) if isinstance(b, Buffer))
+
     def num_parameters(self) -> int:
         """Return the number of trainable elements."""
         return sum(p.size for p in self.parameters())
 
     def state_dict(self) -> dict[str, Array]:
-        """Return copies of all parameters by name."""
-        return {name: p.data.copy() for name, p in self.named_parameters()}
+        """Return copies of all parameters and buffers by name, in order of definition."""
+        return {name: part.data.copy() for name, part in self._state().items()}
+
+    def _state(self) -> dict[str, Parameter | Buffer]:
+        return {name: p for name, p in _walk("", self, set()) if not isinstance(p, Module)}
 
     def load_state_dict(self, state: Mapping[str, Array], strict: bool = True) -> None:
-        """Copy the arrays of `state` into the parameters of the same names.
+        """Copy the arrays of `state` into the parameters and buffers of the same names.
 
         Parameters
         ----------
@@ -112,9 +121,9 @@ class Module(ABC):
         TypeError
             For dtypes that differ.
 
-        In all these cases no parameter has been changed.
+        In all these cases nothing has been changed.
         """
-        own = dict(self.named_parameters())
+        own = self._state()
         if strict:
             compare_names(f"{type(self).__name__}.load_state_dict", own, state)
         arrays = {name: np.asarray(state[name]) for name in own if name in state}
@@ -147,7 +156,9 @@ class Module(ABC):
         return "\n".join([*lines, f"{self.num_parameters():,} parameters"])
 
 
-def _walk(prefix: str, module: Module, seen: set[int]) -> Iterator[tuple[str, Parameter | Module]]:
+def _walk(
+    prefix: str, module: Module, seen: set[int]
+) -> Iterator[tuple[str, Parameter | Buffer | Module]]:
     """Yield `module` and everything below it with dotted names, each object once."""
     seen.add(id(module))
     yield prefix, module

@@ -29,6 +29,10 @@ from fastnn.reference.convolution import (
     conv_transpose2d_backward_weight,
     im2col,
 )
+from fastnn.reference.dropout import (
+    dropout,
+    dropout_backward,
+)
 from fastnn.reference.losses import (
     bce_with_logits,
     hinge,
@@ -38,6 +42,18 @@ from fastnn.reference.losses import (
     multi_margin,
     nll,
     softmax_cross_entropy,
+)
+from fastnn.reference.normalization import (
+    batch_norm,
+    batch_norm_backward,
+    group_norm,
+    group_norm_backward,
+    layer_norm,
+    layer_norm_backward,
+    local_response_norm,
+    local_response_norm_backward,
+    rms_norm,
+    rms_norm_backward,
 )
 from fastnn.reference.optimizers import (
     sgd_step,
@@ -72,6 +88,8 @@ from fastnn.reference.softmax import (
 __all__ = [
     "avg_pool2d",
     "avg_pool2d_backward",
+    "batch_norm",
+    "batch_norm_backward",
     "bce_with_logits",
     "bias_backward",
     "col2im",
@@ -81,14 +99,22 @@ __all__ = [
     "conv_transpose2d",
     "conv_transpose2d_backward_input",
     "conv_transpose2d_backward_weight",
+    "dropout",
+    "dropout_backward",
     "gemm",
     "global_avg_pool2d",
     "global_avg_pool2d_backward",
+    "group_norm",
+    "group_norm_backward",
     "hinge",
     "huber",
     "im2col",
     "l1",
+    "layer_norm",
+    "layer_norm_backward",
     "linear",
+    "local_response_norm",
+    "local_response_norm_backward",
     "log_softmax",
     "log_softmax_backward",
     "logsumexp",
@@ -102,6 +128,8 @@ __all__ = [
     "pack",
     "relu",
     "relu_backward",
+    "rms_norm",
+    "rms_norm_backward",
     "scaled_tanh",
     "scaled_tanh_backward",
     "sgd_step",
