@@ -28,7 +28,26 @@ typedef enum fnn_activation {
     FNN_SIGMOID, /* 1 / (1 + exp(-x)) */
     FNN_TANH,
     FNN_SCALED_TANH, /* 1.7159 tanh(2x/3): LeCun et al. 1998, section II.B and appendix A */
+    /* Those below are no epilogues of other ops; p are their parameters. */
+    FNN_LEAKY_RELU,   /* x > 0 ? x : p0 x */
+    FNN_HARD_SIGMOID, /* min(max(x + 3, 0), 6) / 6 */
+    FNN_HARD_SWISH,   /* x hard_sigmoid(x) */
+    FNN_HARD_TANH,    /* min(max(x, p0), p1) */
+    FNN_THRESHOLD,    /* x > p0 ? x : p1 */
+    FNN_SOFTSIGN,     /* x / (1 + |x|) */
+    FNN_ELU,          /* p0 (x > 0 ? x : p1 (exp(x / p2) - 1)) */
+    FNN_EXP,
+    FNN_LOG,
+    FNN_SOFTPLUS,    /* p0 x > p1 ? x : log(1 + exp(p0 x)) / p0 */
+    FNN_LOG_SIGMOID, /* -log(1 + exp(-x)) */
+    FNN_SILU,        /* x sigmoid(x) */
+    FNN_MISH,        /* x tanh(log(1 + exp(x))) */
+    FNN_GELU,        /* x Phi(x), Phi the normal distribution */
+    FNN_GELU_TANH,   /* x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
+    FNN_ACTIVATIONS,
 } fnn_activation;
+
+enum { FNN_ACTIVATION_PARAMETERS = 3 };
 
 /* ---- products ---------------------------------------------------------------------------- */
 
@@ -397,12 +416,14 @@ fnn_status fnn_dropout(fnn_dtype dtype, const fnn_dropout_args *args);
 /* ---- pointwise --------------------------------------------------------------------------- */
 
 /* forward: out[i] = f(x[i]); `out` may be `x`.
- * backward: out[i] = dy[i] * f'(x[i]) computed from y = f(x); `out` may be `dy` or `y`. */
+ * backward: out[i] = dy[i] * f'(x[i]) computed from y = f(x), or, of FNN_HARD_SWISH, FNN_THRESHOLD,
+ * FNN_SOFTSIGN, FNN_LOG and from FNN_SILU on, from x; `out` may be `dy` or the other. */
 typedef struct fnn_activation_args {
     int64_t size;
     fnn_activation activation;
-    const void *x;  /* forward: x; backward: y */
-    const void *dy; /* backward only */
+    double p[FNN_ACTIVATION_PARAMETERS]; /* of those that have some */
+    const void *x;                       /* forward: x; backward: y or x */
+    const void *dy;                      /* backward only */
     void *out;
 } fnn_activation_args;
 

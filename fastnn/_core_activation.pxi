@@ -1,7 +1,9 @@
-# Activations. Forward takes x, backward takes y = f(x); both may work in place.
+# Activations: their one forward and backward, and those that are epilogues of other kernels too.
+# Forward takes x, backward y = f(x), or x where y does not suffice; both may work in place.
 
 
-cdef object activation_forward(const char *func, fnn_activation activation, object x, object out):
+cdef object activation_forward(const char *func, fnn_activation activation, object x, object out,
+                               double p0=0, double p1=0, double p2=0):
     cdef Array vx, vy
     cdef fnn_activation_args args
     cdef fnn_status status
@@ -14,6 +16,7 @@ cdef object activation_forward(const char *func, fnn_activation activation, obje
     cdef object computed = direct(&vy, result, func)
     args.size = vx.size
     args.activation = activation
+    args.p = [p0, p1, p2]
     args.x = vx.data
     args.dy = NULL
     args.out = vy.data
@@ -25,24 +28,26 @@ cdef object activation_forward(const char *func, fnn_activation activation, obje
 
 
 cdef object activation_backward(const char *func, fnn_activation activation, object dy, object y,
-                                object out):
+                                object out, const char *name=b"y", double p0=0, double p1=0,
+                                double p2=0):
     cdef Array vdy, vy, vdx
     cdef fnn_activation_args args
     cdef fnn_status status
     cdef fnn_dtype dtype
     cdef object dy_ = load(&vdy, dy, func, b"dy")
-    cdef object y_ = load(&vy, y, func, b"y")
-    check_dtype(&vy, b"y", &vdy, b"dy", func)
-    check_shape(&vy, shape_of(&vdy), func, b"y")
+    cdef object y_ = load(&vy, y, func, name)
+    check_dtype(&vy, name, &vdy, b"dy", func)
+    check_shape(&vy, shape_of(&vdy), func, name)
     cdef object result = output(&vdx, out, shape_of(&vdy), &vdy, func)
     if out is not None:
         check_overlap(&vdx, out, &vdy, dy_, True, func, b"dy")
-        check_overlap(&vdx, out, &vy, y_, True, func, b"y")
+        check_overlap(&vdx, out, &vy, y_, True, func, name)
     dy_ = contiguous(&vdy, dy_, func, b"dy")
-    y_ = contiguous(&vy, y_, func, b"y")
+    y_ = contiguous(&vy, y_, func, name)
     cdef object computed = direct(&vdx, result, func)
     args.size = vdy.size
     args.activation = activation
+    args.p = [p0, p1, p2]
     args.x = vy.data
     args.dy = vdy.data
     args.out = vdx.data

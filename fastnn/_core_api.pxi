@@ -18,6 +18,21 @@ cdef extern from "fastnn.h" nogil:
         FNN_SIGMOID
         FNN_TANH
         FNN_SCALED_TANH
+        FNN_LEAKY_RELU
+        FNN_HARD_SIGMOID
+        FNN_HARD_SWISH
+        FNN_HARD_TANH
+        FNN_THRESHOLD
+        FNN_SOFTSIGN
+        FNN_ELU
+        FNN_EXP
+        FNN_LOG
+        FNN_SOFTPLUS
+        FNN_LOG_SIGMOID
+        FNN_SILU
+        FNN_MISH
+        FNN_GELU
+        FNN_GELU_TANH
 
     ctypedef struct fnn_gemm_args:
         int64_t M, N, K
@@ -242,6 +257,7 @@ cdef extern from "fastnn.h" nogil:
     ctypedef struct fnn_activation_args:
         int64_t size
         fnn_activation activation
+        double[3] p
         const void *x
         const void *dy
         void *out

@@ -121,11 +121,15 @@ GOOD = {
     "local_response_norm_backward": ({"dy": f32(3, 5), "x": f32(3, 5)}, {"size": 3}, (3, 5)),
     "dropout": ({"x": f32(3, 5)}, {"seed": 1}, (3, 5)),
     "dropout_backward": ({"dy": f32(3, 5)}, {"seed": 1}, (3, 5)),
-    **{name: ({"x": f32(3, 5)}, {}, (3, 5)) for name in ("relu", "sigmoid", "tanh", "scaled_tanh")},
+    **{
+        name: ({"x": f32(3, 5)}, {}, (3, 5))
+        for name in ("relu", "sigmoid", "tanh", "scaled_tanh", "leaky_relu", "elu", "gelu")
+    },
     **{
         name + "_backward": ({"dy": f32(3, 5), "y": f32(3, 5)}, {}, (3, 5))
-        for name in ("relu", "sigmoid", "tanh", "scaled_tanh", "softmax", "log_softmax")
+        for name in ("relu", "sigmoid", "tanh", "scaled_tanh", "elu", "softmax", "log_softmax")
     },
+    "gelu_backward": ({"dy": f32(3, 5), "x": f32(3, 5)}, {}, (3, 5)),
     "softmax": ({"x": f32(3, 5)}, {}, (3, 5)),
     "log_softmax": ({"x": f32(3, 5)}, {}, (3, 5)),
     "logsumexp": ({"x": f32(3, 5)}, {}, (3,)),
@@ -144,7 +148,7 @@ IN_PLACE = {  # kernels whose out may be exactly an input
     name
     for name in GOOD
     if re.match(
-        r"relu|sigmoid|tanh|scaled_tanh|(log_)?softmax|nll|multi|mse|l1|huber|hinge|bce|dropout",
+        r"relu|sigmoid|tanh|scaled_tanh|leaky|elu|gelu|(log_)?softmax|nll|multi|mse|l1|huber|hinge|bce|dropout",
         name,
     )
 } | {  # or the first one

@@ -317,7 +317,17 @@ def _row_norms(rng, dtype, m, n):
 def _elementwise(rng, dtype, m, n):
     x, dy = normal(rng, (m, n), dtype), normal(rng, (m, n), dtype)
     result = []
-    for name in ("relu", "sigmoid", "tanh", "scaled_tanh", "softmax", "log_softmax"):
+    names = (
+        "relu",
+        "sigmoid",
+        "tanh",
+        "scaled_tanh",
+        "leaky_relu",
+        "elu",
+        "softmax",
+        "log_softmax",
+    )
+    for name in names:
         forward, backward = getattr(fastnn, name), getattr(fastnn, name + "_backward")
         y = forward(x)
         result += [

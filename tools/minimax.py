@@ -12,7 +12,21 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mpmath import atanh, chop, cos, exp, log, lu_solve, matrix, mp, mpf, pi, polyval, sqrt
+from mpmath import (
+    atanh,
+    chop,
+    cos,
+    erfc,
+    exp,
+    log,
+    lu_solve,
+    matrix,
+    mp,
+    mpf,
+    pi,
+    polyval,
+    sqrt,
+)
 
 
 def interpolate(function, degree, low, high):
@@ -49,6 +63,12 @@ def atanh_tail(z):
         return mpf(2) / 3 + 2 * z / 5
     t = sqrt(z)
     return (2 * atanh(t) - 2 * t) / (t * z)
+
+
+def normal_tail(z):
+    """Return Phi(-t) exp(t**2 / 2) (t + 4) for z = (t - 4) / (t + 4)."""
+    t = 4 * (1 + z) / (1 - z)
+    return erfc(t / sqrt(2)) / 2 * exp(t * t / 2) * (t + 4)
 
 
 @dataclass(frozen=True)
@@ -112,6 +132,16 @@ def fits(single):
             lambda z, q: sqrt(z) * (2 + z * q),
             lambda z: 2 * atanh(sqrt(z)),
         )
+    furthest = 16 if single else 40
+    yield Fit(
+        "NORMAL_TAIL",
+        "Phi(-t) = exp(-t^2 / 2) / (t + 4) q((t - 4) / (t + 4))",
+        normal_tail,
+        10 if single else 24,
+        (mpf(-1), mpf(furthest - 4) / (furthest + 4)),
+        lambda z, q: q,
+        normal_tail,
+    )
 
 
 def main():

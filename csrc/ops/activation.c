@@ -21,6 +21,8 @@ void activate(fnn_activation f, const real *x, real *y, int64_t n)
         for (int64_t i = 0; i < n; i++)
             y[i] = SCALED_TANH_AMPLITUDE * tanh_real(SCALED_TANH_SLOPE * x[i]);
         break;
+    default:
+        break; /* no epilogue */
     }
 }
 
@@ -45,6 +47,8 @@ static void activate_backward(fnn_activation f, const real *dy, const real *y, r
             dx[i] = dy[i] * (SCALED_TANH_SLOPE * fma_real(-y[i], y[i] * (1 / SCALED_TANH_AMPLITUDE),
                                                           SCALED_TANH_AMPLITUDE));
         break;
+    default:
+        break;
     }
 }
 
@@ -63,8 +67,12 @@ void VARIANT(activation_forward_run)(const void *args, const fnn_team *team)
 {
     const fnn_activation_args *a = args;
     const range r = split(a->size, LANES, team->rank, team->size);
-    activate(a->activation, (const real *)a->x + r.begin, (real *)a->out + r.begin,
-             r.end - r.begin);
+    const int64_t n = r.end - r.begin;
+    const real *x = (const real *)a->x + r.begin;
+    real *y = (real *)a->out + r.begin;
+    if (a->activation >= FNN_ELU) activate_smooth(a->activation, a->p, x, y, n);
+    else if (a->activation >= FNN_LEAKY_RELU) activate_piecewise(a->activation, a->p, x, y, n);
+    else activate(a->activation, x, y, n);
 }
 
 fnn_plan VARIANT(activation_backward_plan)(const void *args, int max_members)
@@ -76,6 +84,11 @@ void VARIANT(activation_backward_run)(const void *args, const fnn_team *team)
 {
     const fnn_activation_args *a = args;
     const range r = split(a->size, LANES, team->rank, team->size);
-    activate_backward(a->activation, (const real *)a->dy + r.begin, (const real *)a->x + r.begin,
-                      (real *)a->out + r.begin, r.end - r.begin);
+    const int64_t n = r.end - r.begin;
+    const real *dy = (const real *)a->dy + r.begin, *v = (const real *)a->x + r.begin;
+    real *dx = (real *)a->out + r.begin;
+    if (a->activation >= FNN_ELU) activate_smooth_backward(a->activation, a->p, dy, v, dx, n);
+    else if (a->activation >= FNN_LEAKY_RELU)
+        activate_piecewise_backward(a->activation, a->p, dy, v, dx, n);
+    else activate_backward(a->activation, dy, v, dx, n);
 }

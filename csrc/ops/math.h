@@ -74,7 +74,7 @@ static inline real power_of_two(real_bits n)
 static inline __attribute__((always_inline)) real polynomial(const real *c, int degree, real x)
 {
     real p = c[degree];
-#pragma GCC unroll 16
+#pragma GCC unroll 32
     for (int i = degree - 1; i >= 0; i--) p = fma_real(p, x, c[i]);
     return p;
 }
@@ -151,7 +151,8 @@ static inline real log1p_real(real x)
     const real lost = (1 - (u - back)) + (x - back); /* Knuth's TwoSum: either may be larger */
     real_bits n;
     const real m = log_split(u, &n);
-    /* In two factors, as 2^-n has no exponent left for the largest n; nothing is lost there. */
+    /* In two factors, as 2^-n has no exponent left for the largest n. (Of the smallest subnormal x
+     * half is 0: there, and nowhere else, the result is off by one.) */
     const real f = fma_real(REAL(0.5) * lost, power_of_two(1 - n), m - 1);
     const real y = log_special(u, log_join(n, f));
     return x == 0 ? x : y; /* -0 */

@@ -1,6 +1,23 @@
 """Layers: ``y = layer(x)`` infers, ``y, backward = layer.forward(x)`` trains."""
 
 from fastnn.nn.activation import ReLU, ScaledTanh, Sigmoid, Softmax, Tanh
+from fastnn.nn.activations import (
+    CELU,
+    ELU,
+    GELU,
+    SELU,
+    Hardsigmoid,
+    Hardswish,
+    Hardtanh,
+    LeakyReLU,
+    LogSigmoid,
+    Mish,
+    ReLU6,
+    SiLU,
+    Softplus,
+    Softsign,
+    Threshold,
+)
 from fastnn.nn.buffer import Buffer
 from fastnn.nn.conv2d import Conv2d
 from fastnn.nn.conv_transpose2d import ConvTranspose2d
@@ -21,6 +38,10 @@ from fastnn.nn.pool import AvgPool2d, GlobalAvgPool2d, MaxPool2d, Subsample2d
 from fastnn.nn.sequential import Sequential
 
 __all__ = [
+    "CELU",
+    "ELU",
+    "GELU",
+    "SELU",
     "AvgPool2d",
     "Backward",
     "BatchNorm1d",
@@ -32,18 +53,29 @@ __all__ = [
     "Flatten",
     "GlobalAvgPool2d",
     "GroupNorm",
+    "Hardsigmoid",
+    "Hardswish",
+    "Hardtanh",
     "LayerNorm",
+    "LeakyReLU",
     "Linear",
     "LocalResponseNorm",
+    "LogSigmoid",
     "MaxPool2d",
+    "Mish",
     "Module",
     "Parameter",
     "RMSNorm",
     "ReLU",
+    "ReLU6",
     "ScaledTanh",
     "Sequential",
+    "SiLU",
     "Sigmoid",
     "Softmax",
+    "Softplus",
+    "Softsign",
     "Subsample2d",
     "Tanh",
+    "Threshold",
 ]
