@@ -28,7 +28,7 @@ static const real LOG_TAIL[] = {
 };
 static const real LN2_HIGH = 0x1.62e42feep-1, LN2_LOW = 1.9082149292705877e-10; /* 21 zero bits */
 enum { MANTISSA_BITS = 52, EXPONENT_BIAS = 1023 };
-static const real EXP_MIN = -746, EXP_MAX = 710, TANH_MAX = 20;
+static const real EXP_MIN = -746, TANH_MAX = 20;
 #else
 static const real EXP_TAIL[] = {
     0.500000001346581f,  0.16666666681623232f,   0.041666464925285904f,
@@ -41,7 +41,7 @@ static const real LOG_TAIL[] = {
 };
 static const real LN2_HIGH = 0x1.62e4p-1f, LN2_LOW = 1.4286068203094173e-06f; /* 9 zero bits */
 enum { MANTISSA_BITS = 23, EXPONENT_BIAS = 127 };
-static const real EXP_MIN = -104, EXP_MAX = 89, TANH_MAX = 10;
+static const real EXP_MIN = -104, TANH_MAX = 10;
 #endif
 static const real LOG2_E = REAL(1.4426950408889634);
 static const real SQRT_HALF = REAL(0.70710678118654752);
@@ -79,28 +79,45 @@ static inline __attribute__((always_inline)) real polynomial(const real *c, int 
     return p;
 }
 
-/* exp(x) = 2^n * (1 + tail), |tail| < 0.42; x within a few of EXP_MIN .. EXP_MAX.
- * Cody and Waite's reduction: n = round(x / ln 2), r = x - n ln 2 in two steps. */
-static inline real exp_split(real x, real_bits *n)
+/* exp(x) = 2^n (1 + tail), n a whole number near x / ln 2: Cody and Waite's reduction r = x - n ln 2
+ * in two steps. */
+static inline real exp_tail(real x, real n)
 {
-    const real shifted = fma_real(x, LOG2_E, ROUNDER);
-    const real rounded = shifted - ROUNDER;
-    *n = bits_of(shifted) - bits_of(ROUNDER);
-    real r = fma_real(rounded, -LN2_HIGH, x);
-    r = fma_real(rounded, -LN2_LOW, r);
+    const real r = fma_real(n, -LN2_LOW, fma_real(n, -LN2_HIGH, x));
     const real q = polynomial(EXP_TAIL, sizeof EXP_TAIL / sizeof EXP_TAIL[0] - 1, r);
     return fma_real(q * r, r, r);
 }
 
+/* exp(x) = 2^n (1 + tail), |tail| < 0.42; where 2^n is a number. */
+static inline real exp_split(real x, real_bits *n)
+{
+    const real shifted = fma_real(x, LOG2_E, ROUNDER);
+    *n = bits_of(shifted) - bits_of(ROUNDER);
+    return exp_tail(x, shifted - ROUNDER);
+}
+
+/* 2^n as the product of two normal numbers, as it or what it is multiplied with may not be one. */
+typedef struct two_factors {
+    real first, second;
+} two_factors;
+
+static inline two_factors split_power(real_bits n)
+{
+    const real_bits biased = n + 2 * EXPONENT_BIAS, half = biased >> 1;
+    return (two_factors){real_of((real_bits)((real_word)half << MANTISSA_BITS)),
+                         real_of((real_bits)((real_word)(biased - half) << MANTISSA_BITS))};
+}
+
+/* Comparisons that NaN fails: it passes through. Above, n is what is bounded: r, and with it the
+ * tail, grow to infinity by themselves. (Two bounds on x cost twice as much: GCC joins them.) */
 static inline real exp_real(real x)
 {
-    /* Comparisons that NaN fails: it passes through. */
     const real low = x < EXP_MIN ? EXP_MIN : x;
-    real_bits n;
-    const real tail = exp_split(low > EXP_MAX ? EXP_MAX : low, &n);
-    /* In two factors: the result may be subnormal, or 2^128 times a number below 1. */
-    const real_bits half = n >> 1;
-    return fma_real(tail, power_of_two(half), power_of_two(half)) * power_of_two(n - half);
+    const real shifted = fma_real(low, LOG2_E, ROUNDER);
+    const real most = ROUNDER + (EXPONENT_BIAS + 1), capped = shifted > most ? most : shifted;
+    const real tail = exp_tail(low, capped - ROUNDER);
+    const two_factors power = split_power(bits_of(capped) - bits_of(ROUNDER));
+    return fma_real(tail, power.first, power.first) * power.second;
 }
 
 /* log(2^n * (1 + f)), 1 + f from sqrt(1/2) to sqrt(2). With t = f / (2 + f), log(1 + f) =
@@ -209,9 +226,10 @@ static inline real sigmoid_real(real x)
     const real z = x < 0 ? x : -x;
     real_bits n;
     const real tail = exp_split(z < EXP_MIN ? EXP_MIN : z, &n);
-    const real first = power_of_two(n >> 1), second = power_of_two(n - (n >> 1));
+    const two_factors power = split_power(n);
     const real one_plus = 1 + tail, one_plus_low = tail - (one_plus - 1);
-    const real e = one_plus * first * second, e_low = one_plus_low * first * second;
+    const real e = one_plus * power.first * power.second;
+    const real e_low = one_plus_low * power.first * power.second;
     const real d = 1 + e, d_low = (e - (d - 1)) + e_low;
     return quotient(x < 0 ? e : 1, x < 0 ? e_low : 0, d, d_low);
 }

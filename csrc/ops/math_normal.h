@@ -34,8 +34,9 @@ static inline real times_bell(real m, real t)
     real_bits n;
     const real tail = exp_split(x < EXP_MIN ? EXP_MIN : x, &n);
     const real whole = fma_real(REAL(-0.5) * lost, 1 + tail, tail);
-    const real scaled = m * power_of_two(n >> 1);
-    return fma_real(scaled, whole, scaled) * power_of_two(n - (n >> 1));
+    const two_factors power = split_power(n);
+    const real scaled = m * power.first;
+    return fma_real(scaled, whole, scaled) * power.second;
 }
 
 /* Phi(-t) exp(t^2 / 2) of 0 <= t <= NORMAL_MAX. What the sum and the quotient round away is put back:
