@@ -205,7 +205,7 @@ def subsample2d(x: Array, coefficient: Array, bias: Array, k: int, out: Array) -
 # ---- elementwise operations on flat arrays
 
 
-def _in_blocks(
+def in_blocks(
     run: Callable[..., Any], arrays: tuple[Array, ...], scratch: Any = None
 ) -> Contestants:
     """Candidates for ``run(*arrays)``, the last of which is the result.
@@ -243,7 +243,7 @@ def relu_backward(dy: Array, y: Array, out: Array) -> Contestants:
     def run(dy: Array, y: Array, out: Array, mask: Array) -> None:
         np.multiply(dy, np.greater(y, 0, out=mask), out=out)
 
-    return _in_blocks(run, (dy, y, out), bool)
+    return in_blocks(run, (dy, y, out), bool)
 
 
 def sigmoid(x: Array, out: Array) -> Contestants:
@@ -265,7 +265,7 @@ def sigmoid(x: Array, out: Array) -> Contestants:
     return {
         f"{name}, {how}": run
         for name, way in (("exp", by_exp), ("tanh", by_tanh))
-        for how, run in _in_blocks(way, (x, out)).items()
+        for how, run in in_blocks(way, (x, out)).items()
     }
 
 
@@ -464,4 +464,4 @@ def sgd_step(w: Array, dw: Array, v: Array, lr: float, momentum: float) -> Conte
         np.multiply(v, rate, out=part)
         np.subtract(w, part, out=w)
 
-    return _in_blocks(run, (v, dw, w), w.dtype)
+    return in_blocks(run, (v, dw, w), w.dtype)

@@ -206,6 +206,14 @@ def elementwise(torch: Any, name: str, x: Any, out: Any) -> Contestants:
 
 
 @_peer
+def activation(torch: Any, name: str, x: Any, **options: Any) -> Contestants:
+    """Forward, under PyTorch's name."""
+    functional = torch.nn.functional
+    run = getattr(functional, name.replace("hard_", "hard"), None) or getattr(torch, name)
+    return {"eager": partial(run, torch.from_numpy(x), **options)}
+
+
+@_peer
 def pool(torch: Any, kind: str, x: Any, k: int) -> Contestants:
     """Maximum or average over windows that do not overlap."""
     run = {"max": torch.max_pool2d, "avg": torch.nn.functional.avg_pool2d}[kind]

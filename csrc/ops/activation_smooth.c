@@ -31,23 +31,51 @@ static inline real expm1_negative(real x)
     return x == 0 ? x : y;
 }
 
+/* exp(-|x|) */
+static inline real exp_below(real x)
+{
+    real_bits n;
+    const real tail = exp_split(at_least(-magnitude_of(x), EXP_MIN), &n);
+    const two_factors power = split_power(n);
+    return fma_real(tail, power.first, power.first) * power.second;
+}
+
 /* log(1 + exp(x)) */
 static inline real softplus(real x)
 {
-    return (x < 0 ? 0 : x) + log1p_real(exp_real(-magnitude_of(x)));
+    return (x < 0 ? 0 : x) + log1p_real(exp_below(x));
+}
+
+/* x sigmoid(v), v of the sign of x: one rounding more than sigmoid_real's, half the work. */
+static inline real times_sigmoid(real x, real v)
+{
+    const real e = exp_below(v);
+    return (v < 0 ? x * e : x) / (1 + e);
+}
+
+/* sigmoid(v) and sigmoid(-v). */
+typedef struct sigmoids {
+    real at, opposite;
+} sigmoids;
+
+static inline sigmoids both_sigmoids(real v)
+{
+    const real e = exp_below(v), larger = 1 / (1 + e), smaller = e * larger;
+    return (sigmoids){v < 0 ? smaller : larger, v < 0 ? larger : smaller};
 }
 
 /* Where the sigmoid is subnormal, so many bits fewer are right. */
 static inline real silu(real x)
 {
     const real z = at_least(x, -SATURATED);
-    return z * sigmoid_real(z);
+    return times_sigmoid(z, z);
 }
 
 static inline real silu_slope(real x)
 {
-    const real z = at_most(at_least(x, -SATURATED), SATURATED), s = sigmoid_real(z);
-    return fma_real(z * s, 1 - s, s);
+    const real z = at_most(at_least(x, -SATURATED), SATURATED);
+    const sigmoids s = both_sigmoids(z);
+    return fma_real(z * s.at, s.opposite, s.at);
 }
 
 /* With e = exp(x): tanh(log(1 + e)) = n / (n + 2), n = e (e + 2). */
@@ -89,14 +117,14 @@ static const real GELU_A = REAL(1.5957691216057308), GELU_B = REAL(0.07135481627
 static inline real gelu_tanh(real x)
 {
     const real z = at_least(x, -40);
-    return z * sigmoid_real(z * fma_real(GELU_B, z * z, GELU_A));
+    return times_sigmoid(z, z * fma_real(GELU_B, z * z, GELU_A));
 }
 
 static inline real gelu_tanh_slope(real x)
 {
     const real z = at_most(at_least(x, -40), 40), square = z * z;
-    const real s = sigmoid_real(z * fma_real(GELU_B, square, GELU_A));
-    return fma_real(z * s * (1 - s), fma_real(3 * GELU_B, square, GELU_A), s);
+    const sigmoids s = both_sigmoids(z * fma_real(GELU_B, square, GELU_A));
+    return fma_real(z * s.at * s.opposite, fma_real(3 * GELU_B, square, GELU_A), s.at);
 }
 
 /* Elements at a time: a loop of that many needs no tail, and its copy no check of what overlaps. */
