@@ -18,9 +18,6 @@ static inline real magnitude_of(real x)
     return x < 0 ? -x : x;
 }
 
-/* Where sigmoid is 0 or 1 with nothing between, however large what it is multiplied by. */
-static const real SATURATED = FNN_DOUBLE ? 800 : 120;
-
 /* exp(x) - 1 of x <= 0, which does not cancel near 0. */
 static inline real expm1_negative(real x)
 {
@@ -31,13 +28,23 @@ static inline real expm1_negative(real x)
     return x == 0 ? x : y;
 }
 
+/* Where sigmoid is 0 or 1, and times what it is multiplied by 0 or that. */
+static const real SATURATED = FNN_DOUBLE ? 800 : 120;
+
+/* exp(x) as a product: where it is subnormal, the factors still have all their bits. */
+static inline two_factors split_exp(real x)
+{
+    real_bits n;
+    const real tail = exp_split(at_least(x, -SATURATED), &n);
+    const two_factors power = split_power(n);
+    return (two_factors){fma_real(tail, power.first, power.first), power.second};
+}
+
 /* exp(-|x|) */
 static inline real exp_below(real x)
 {
-    real_bits n;
-    const real tail = exp_split(at_least(-magnitude_of(x), EXP_MIN), &n);
-    const two_factors power = split_power(n);
-    return fma_real(tail, power.first, power.first) * power.second;
+    const two_factors e = split_exp(-magnitude_of(x));
+    return e.first * e.second;
 }
 
 /* log(1 + exp(x)) */
@@ -49,8 +56,8 @@ static inline real softplus(real x)
 /* x sigmoid(v), v of the sign of x: one rounding more than sigmoid_real's, half the work. */
 static inline real times_sigmoid(real x, real v)
 {
-    const real e = exp_below(v);
-    return (v < 0 ? x * e : x) / (1 + e);
+    const two_factors e = split_exp(-magnitude_of(v));
+    return (v < 0 ? x * e.first * e.second : x) / (1 + e.first * e.second);
 }
 
 /* sigmoid(v) and sigmoid(-v). */
@@ -64,7 +71,6 @@ static inline sigmoids both_sigmoids(real v)
     return (sigmoids){v < 0 ? smaller : larger, v < 0 ? larger : smaller};
 }
 
-/* Where the sigmoid is subnormal, so many bits fewer are right. */
 static inline real silu(real x)
 {
     const real z = at_least(x, -SATURATED);
@@ -83,8 +89,10 @@ static const real MISH_MAX = FNN_DOUBLE ? 50 : 30;
 
 static inline real mish(real x)
 {
-    const real e = exp_real(at_most(x, MISH_MAX)), n = e * (e + 2);
-    return at_least(x, EXP_MIN) * (n / (n + 2));
+    const two_factors factors = split_exp(at_most(x, MISH_MAX));
+    const real e = factors.first * factors.second, ratio = (e + 2) / fma_real(e, e + 2, 2);
+    const real z = at_least(x, -SATURATED), below = z * factors.first * ratio * factors.second;
+    return x < 0 ? below : z * (e * ratio);
 }
 
 static inline real mish_slope(real x)
