@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 from fastnn._core import (
     PackedMatrix,
     __version__,
+    adadelta_step,
+    adagrad_step,
+    adam_step,
     avg_pool2d,
     avg_pool2d_backward,
     bias_backward,
@@ -40,6 +43,7 @@ from fastnn._core import (
     pack,
     relu,
     relu_backward,
+    rmsprop_step,
     scaled_tanh,
     scaled_tanh_backward,
     set_num_threads,
@@ -54,6 +58,7 @@ from fastnn._core import (
     subsample2d_backward_input,
     tanh,
     tanh_backward,
+    vector_norm,
 )
 from fastnn.gradcheck import GradcheckError, gradcheck
 from fastnn.runtime import conv_algorithm, get_include, show_config, threads
@@ -80,6 +85,9 @@ __all__ = [
     "GradcheckError",
     "PackedMatrix",
     "__version__",
+    "adadelta_step",
+    "adagrad_step",
+    "adam_step",
     "avg_pool2d",
     "avg_pool2d_backward",
     "bias_backward",
@@ -117,6 +125,7 @@ __all__ = [
     "reference",
     "relu",
     "relu_backward",
+    "rmsprop_step",
     "scaled_tanh",
     "scaled_tanh_backward",
     "set_num_threads",
@@ -134,4 +143,5 @@ __all__ = [
     "tanh_backward",
     "threads",
     "training",
+    "vector_norm",
 ]

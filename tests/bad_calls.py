@@ -98,6 +98,16 @@ GOOD = {
     "softmax_cross_entropy": ({"logits": f32(3, 5), "labels": LABELS}, {}, (3, 5)),
     "mse": ({"y": f32(3, 5), "t": f32(3, 5)}, {}, (3, 5)),
     "sgd_step": ({"w": f32(5), "dw": f32(5), "v": f32(5), "hyper": HYPER}, {}, None),
+    **{
+        name: ({**{b: f32(5) for b in buffers.split()}, "hyper": np.full(size, 0.5)}, {}, None)
+        for name, buffers, size in (
+            ("adam_step", "w dw m v vmax", 6),
+            ("rmsprop_step", "w dw v mean b", 5),
+            ("adagrad_step", "w dw v", 5),
+            ("adadelta_step", "w dw v d", 4),
+        )
+    },
+    "vector_norm": ({"x": f32(3, 5)}, {}, None),
 }
 IN_PLACE = {  # kernels whose out may be exactly an input
     name for name in GOOD if re.match(r"relu|sigmoid|tanh|scaled_tanh|softmax|mse", name)

@@ -36,7 +36,12 @@ from fastnn.reference.losses import (
     softmax_cross_entropy,
 )
 from fastnn.reference.optimizers import (
+    adadelta_step,
+    adagrad_step,
+    adam_step,
+    rmsprop_step,
     sgd_step,
+    vector_norm,
 )
 from fastnn.reference.pooling import (
     avg_pool2d,
@@ -58,6 +63,9 @@ from fastnn.reference.products import (
 )
 
 __all__ = [
+    "adadelta_step",
+    "adagrad_step",
+    "adam_step",
     "avg_pool2d",
     "avg_pool2d_backward",
     "bias_backward",
@@ -80,6 +88,7 @@ __all__ = [
     "pack",
     "relu",
     "relu_backward",
+    "rmsprop_step",
     "scaled_tanh",
     "scaled_tanh_backward",
     "sgd_step",
@@ -93,4 +102,5 @@ __all__ = [
     "subsample2d_backward_input",
     "tanh",
     "tanh_backward",
+    "vector_norm",
 ]
