@@ -71,7 +71,8 @@ class FlatParameters:
         if extent is None:
             extent = self.extent(0, len(self.parameters))
         nbytes = (extent.stop - extent.start) * dtype.itemsize
-        raw = np.zeros(nbytes + ALIGNMENT, np.uint8)
+        raw = np.empty(nbytes + ALIGNMENT, np.uint8)  # for large arrays empty takes huge pages
+        raw.fill(0)
         start = -raw.ctypes.data % ALIGNMENT
         return raw[start : start + nbytes].view(dtype)
 
