@@ -522,11 +522,73 @@ typedef struct fnn_sgd_step_args {
     void *w;
     const void *dw;
     void *v;
-    const double *hyper; /* lr, momentum, weight_decay */
+    const double *hyper; /* lr, momentum, weight_decay; if dampened also dampening, step */
     bool nesterov;
+    bool dampened; /* v = momentum * v + (step > 1 ? 1 - dampening : 1) * g */
 } fnn_sgd_step_args;
 
 fnn_status fnn_sgd_step(fnn_dtype dtype, const fnn_sgd_step_args *args);
+
+/* g = dw + weight_decay * w, or if decoupled: g = dw, w -= lr * weight_decay * w
+ * m += (1 - beta1) * (g - m);  v = beta2 * v + (1 - beta2) * g^2;  vmax = max(vmax, v)
+ * w -= lr / (1 - beta1^step) * m / (sqrt((vmax ? vmax : v) / (1 - beta2^step)) + eps) */
+typedef struct fnn_adam_step_args {
+    int64_t size;
+    void *w;
+    const void *dw;
+    void *m, *v, *vmax;  /* vmax NULL: Adam, otherwise AMSGrad */
+    const double *hyper; /* lr, beta1, beta2, eps, weight_decay, step, which counts from 1 */
+    bool decoupled;
+} fnn_adam_step_args;
+
+fnn_status fnn_adam_step(fnn_dtype dtype, const fnn_adam_step_args *args);
+
+/* g = dw + weight_decay * w;  v = alpha * v + (1 - alpha) * g^2;  mean += (1 - alpha) * (g - mean)
+ * s = g / (sqrt(v - mean^2) + eps);  b = momentum * b + s;  w -= lr * b */
+typedef struct fnn_rmsprop_step_args {
+    int64_t size;
+    void *w;
+    const void *dw;
+    void *v;
+    void *mean;          /* NULL: counts as 0 */
+    void *b;             /* NULL: w -= lr * s */
+    const double *hyper; /* lr, alpha, eps, weight_decay, momentum */
+} fnn_rmsprop_step_args;
+
+fnn_status fnn_rmsprop_step(fnn_dtype dtype, const fnn_rmsprop_step_args *args);
+
+/* g = dw + weight_decay * w;  v += g^2;  w -= lr / (1 + (step - 1) * lr_decay) * g / (sqrt(v) + eps) */
+typedef struct fnn_adagrad_step_args {
+    int64_t size;
+    void *w;
+    const void *dw;
+    void *v;
+    const double *hyper; /* lr, lr_decay, eps, weight_decay, step, which counts from 1 */
+} fnn_adagrad_step_args;
+
+fnn_status fnn_adagrad_step(fnn_dtype dtype, const fnn_adagrad_step_args *args);
+
+/* g = dw + weight_decay * w;  v = rho * v + (1 - rho) * g^2;  s = sqrt(d + eps) / sqrt(v + eps) * g
+ * d = rho * d + (1 - rho) * s^2;  w -= lr * s */
+typedef struct fnn_adadelta_step_args {
+    int64_t size;
+    void *w;
+    const void *dw;
+    void *v, *d;
+    const double *hyper; /* lr, rho, eps, weight_decay */
+} fnn_adadelta_step_args;
+
+fnn_status fnn_adadelta_step(fnn_dtype dtype, const fnn_adadelta_step_args *args);
+
+/* norm = (sum of |x|^p)^(1/p), summed in double;  p 1, 2 or infinity: max |x|, NaN if one is. */
+typedef struct fnn_vector_norm_args {
+    int64_t size;
+    const void *x;
+    double p;
+    double *norm;
+} fnn_vector_norm_args;
+
+fnn_status fnn_vector_norm(fnn_dtype dtype, const fnn_vector_norm_args *args);
 
 /* ---- runtime ----------------------------------------------------------------------------- */
 

@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 from fastnn._core import (
     PackedMatrix,
     __version__,
+    adadelta_step,
+    adagrad_step,
+    adam_step,
     avg_pool2d,
     avg_pool2d_backward,
     batch_norm,
@@ -86,6 +89,7 @@ from fastnn._core import (
     relu_backward,
     rms_norm,
     rms_norm_backward,
+    rmsprop_step,
     scaled_tanh,
     scaled_tanh_backward,
     selu,
@@ -110,6 +114,7 @@ from fastnn._core import (
     tanh_backward,
     threshold,
     threshold_backward,
+    vector_norm,
 )
 from fastnn.gradcheck import GradcheckError, gradcheck
 from fastnn.runtime import conv_algorithm, get_include, show_config, threads
@@ -136,6 +141,9 @@ __all__ = [
     "GradcheckError",
     "PackedMatrix",
     "__version__",
+    "adadelta_step",
+    "adagrad_step",
+    "adam_step",
     "avg_pool2d",
     "avg_pool2d_backward",
     "batch_norm",
@@ -219,6 +227,7 @@ __all__ = [
     "relu_backward",
     "rms_norm",
     "rms_norm_backward",
+    "rmsprop_step",
     "scaled_tanh",
     "scaled_tanh_backward",
     "selu",
@@ -246,4 +255,5 @@ __all__ = [
     "threshold",
     "threshold_backward",
     "training",
+    "vector_norm",
 ]

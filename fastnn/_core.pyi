@@ -658,6 +658,27 @@ def sgd_step(
     *,
     nesterov: bool = False,
 ) -> None: ...
+def adam_step(
+    w: Array,
+    dw: Array,
+    m: Array,
+    v: Array,
+    vmax: Array | None,
+    hyper: NDArray[np.float64],
+    *,
+    decoupled: bool = False,
+) -> None: ...
+def rmsprop_step(
+    w: Array,
+    dw: Array,
+    v: Array,
+    mean: Array | None,
+    b: Array | None,
+    hyper: NDArray[np.float64],
+) -> None: ...
+def adagrad_step(w: Array, dw: Array, v: Array, hyper: NDArray[np.float64]) -> None: ...
+def adadelta_step(w: Array, dw: Array, v: Array, d: Array, hyper: NDArray[np.float64]) -> None: ...
+def vector_norm(x: Array, *, ord: float = 2) -> float: ...
 
 # Runtime
 class Config(TypedDict):

@@ -322,6 +322,47 @@ cdef extern from "fastnn.h" nogil:
         void *v
         const double *hyper
         bint nesterov
+        bint dampened
+
+    ctypedef struct fnn_adam_step_args:
+        int64_t size
+        void *w
+        const void *dw
+        void *m
+        void *v
+        void *vmax
+        const double *hyper
+        bint decoupled
+
+    ctypedef struct fnn_rmsprop_step_args:
+        int64_t size
+        void *w
+        const void *dw
+        void *v
+        void *mean
+        void *b
+        const double *hyper
+
+    ctypedef struct fnn_adagrad_step_args:
+        int64_t size
+        void *w
+        const void *dw
+        void *v
+        const double *hyper
+
+    ctypedef struct fnn_adadelta_step_args:
+        int64_t size
+        void *w
+        const void *dw
+        void *v
+        void *d
+        const double *hyper
+
+    ctypedef struct fnn_vector_norm_args:
+        int64_t size
+        const void *x
+        double p
+        double *norm
 
     fnn_status fnn_gemm(fnn_dtype, const fnn_gemm_args *)
     fnn_status fnn_pack(fnn_dtype, const fnn_pack_args *)
@@ -361,6 +402,11 @@ cdef extern from "fastnn.h" nogil:
     fnn_status fnn_multi_margin(fnn_dtype, const fnn_class_loss_args *)
     fnn_status fnn_elementwise_loss(fnn_dtype, const fnn_elementwise_loss_args *)
     fnn_status fnn_sgd_step(fnn_dtype, const fnn_sgd_step_args *)
+    fnn_status fnn_adam_step(fnn_dtype, const fnn_adam_step_args *)
+    fnn_status fnn_rmsprop_step(fnn_dtype, const fnn_rmsprop_step_args *)
+    fnn_status fnn_adagrad_step(fnn_dtype, const fnn_adagrad_step_args *)
+    fnn_status fnn_adadelta_step(fnn_dtype, const fnn_adadelta_step_args *)
+    fnn_status fnn_vector_norm(fnn_dtype, const fnn_vector_norm_args *)
 
     int FNN_MAX_THREADS
     int FNN_MAX_BATCH_DIMS

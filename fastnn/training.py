@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fastnn._core import Array
     from fastnn.data import Batches
     from fastnn.nn import Module
-    from fastnn.optim import SGD
+    from fastnn.optim import Optimizer
 
 
 class Progress(NamedTuple):
@@ -41,7 +41,7 @@ class Progress(NamedTuple):
 
 def train_epoch(
     model: Module,
-    optimizer: SGD,
+    optimizer: Optimizer,
     batches: Batches,
     *,
     schedule: Callable[[], float] | None = None,
@@ -53,7 +53,7 @@ def train_epoch(
     ----------
     model : Module
         Returns logits (N, C).
-    optimizer : SGD
+    optimizer : Optimizer
         Of the model's parameters.
     batches : Batches
         Yields (x, labels); see `fastnn.data.batches`.

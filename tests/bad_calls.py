@@ -143,6 +143,16 @@ GOOD = {
     },
     "bce_with_logits": ({"logits": f32(3, 5), "targets": f32(3, 5)}, {}, (3, 5)),
     "sgd_step": ({"w": f32(5), "dw": f32(5), "v": f32(5), "hyper": HYPER}, {}, None),
+    **{
+        name: ({**{b: f32(5) for b in buffers.split()}, "hyper": np.full(size, 0.5)}, {}, None)
+        for name, buffers, size in (
+            ("adam_step", "w dw m v vmax", 6),
+            ("rmsprop_step", "w dw v mean b", 5),
+            ("adagrad_step", "w dw v", 5),
+            ("adadelta_step", "w dw v d", 4),
+        )
+    },
+    "vector_norm": ({"x": f32(3, 5)}, {}, None),
 }
 IN_PLACE = {  # kernels whose out may be exactly an input
     name

@@ -429,6 +429,30 @@ def _losses(rng, dtype, m, n):
             ),
         ),
         Call("sgd_step", (x.ravel(), t.ravel(), x[::-1].ravel(), hyper), None, sgd_step),
+        *_optimizers(x.ravel(), t.ravel()),
+        Call("vector_norm", (x,), None, lambda x, out: (np.array(fastnn.vector_norm(x)),)),
+    ]
+
+
+def _optimizers(x, t):
+    def in_place(kernel):
+        def run(*arrays):  # the last is out, None
+            kernel(*arrays[:-1])
+            return arrays[:-2]
+
+        return run
+
+    squares = x**2
+    return [
+        Call(
+            name, (x, t, *(squares * i for i in range(1, more + 1)), hyper), None, in_place(kernel)
+        )
+        for name, more, hyper, kernel in (
+            ("adam_step", 3, np.array([0.1, 0.9, 0.99, 1e-3, 0.1, 3]), fastnn.adam_step),
+            ("rmsprop_step", 3, np.array([0.1, 0.9, 1e-3, 0.1, 0.9]), fastnn.rmsprop_step),
+            ("adagrad_step", 1, np.array([0.1, 0.1, 1e-3, 0.1, 3]), fastnn.adagrad_step),
+            ("adadelta_step", 2, np.array([0.1, 0.9, 1e-3, 0.1]), fastnn.adadelta_step),
+        )
     ]
 
 

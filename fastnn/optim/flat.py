@@ -61,19 +61,30 @@ class FlatParameters:
         # A copy lays the copied parameters out anew: copied views would not share memory.
         return type(self), (self.owner, self.parameters)
 
-    def zeros(self) -> Array:
-        """Return a new flat array of zeros in the same layout."""
+    def extent(self, first: int, last: int) -> slice:
+        """Return where parameters first, ..., last - 1 lie in a flat array."""
+        return slice(self._offsets[first], self._offsets[last])
+
+    def zeros(self, extent: slice | None = None) -> Array:
+        """Return a new array of zeros in the layout of all parameters, or of those in `extent`."""
         dtype = self.parameters[0].dtype
-        nbytes = self._offsets[-1] * dtype.itemsize
-        raw = np.zeros(nbytes + ALIGNMENT, np.uint8)
+        if extent is None:
+            extent = self.extent(0, len(self.parameters))
+        nbytes = (extent.stop - extent.start) * dtype.itemsize
+        raw = np.empty(nbytes + ALIGNMENT, np.uint8)  # for large arrays empty takes huge pages
+        raw.fill(0)
         start = -raw.ctypes.data % ALIGNMENT
         return raw[start : start + nbytes].view(dtype)
 
-    def split(self, flat: Array) -> list[Array]:
-        """Return the part of each parameter in a flat array, as views of the parameters' shapes."""
+    def split(self, flat: Array, first: int = 0, last: int | None = None) -> list[Array]:
+        """Return the part of each parameter in a flat array, as views of the parameters' shapes.
+
+        The array is in the layout of parameters first, ..., last - 1; default: of all.
+        """
+        parameters, offsets = self.parameters[first:last], self._offsets[first:last]
         return [
-            flat[start : start + p.size].reshape(p.shape)
-            for p, start in zip(self.parameters, self._offsets[:-1], strict=True)
+            flat[start - offsets[0] :][: p.size].reshape(p.shape)
+            for p, start in zip(parameters, offsets, strict=False)
         ]
 
     def take_grads(self) -> None:

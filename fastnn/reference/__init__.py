@@ -90,7 +90,12 @@ from fastnn.reference.normalization import (
     rms_norm_backward,
 )
 from fastnn.reference.optimizers import (
+    adadelta_step,
+    adagrad_step,
+    adam_step,
+    rmsprop_step,
     sgd_step,
+    vector_norm,
 )
 from fastnn.reference.pooling import (
     avg_pool2d,
@@ -120,6 +125,9 @@ from fastnn.reference.softmax import (
 )
 
 __all__ = [
+    "adadelta_step",
+    "adagrad_step",
+    "adam_step",
     "avg_pool2d",
     "avg_pool2d_backward",
     "batch_norm",
@@ -188,6 +196,7 @@ __all__ = [
     "relu_backward",
     "rms_norm",
     "rms_norm_backward",
+    "rmsprop_step",
     "scaled_tanh",
     "scaled_tanh_backward",
     "selu",
@@ -211,4 +220,5 @@ __all__ = [
     "tanh_backward",
     "threshold",
     "threshold_backward",
+    "vector_norm",
 ]
