@@ -465,3 +465,79 @@ def sgd_step(w: Array, dw: Array, v: Array, lr: float, momentum: float) -> Conte
         np.subtract(w, part, out=w)
 
     return in_blocks(run, (v, dw, w), w.dtype)
+
+
+def adam_step(w: Array, dw: Array, m: Array, v: Array, lr: float) -> Contestants:
+    """Adam with the usual betas and eps, on flat arrays, in place; without correction of the bias.
+
+    That is a change of lr and eps, made once a step.
+    """
+
+    def run(m: Array, v: Array, dw: Array, w: Array, part: Array) -> None:
+        np.multiply(m, w.dtype.type(0.9), out=m)
+        np.multiply(dw, w.dtype.type(1 - 0.9), out=part)
+        np.add(m, part, out=m)
+        np.multiply(v, w.dtype.type(0.999), out=v)
+        np.multiply(dw, dw, out=part)
+        np.multiply(part, w.dtype.type(1 - 0.999), out=part)
+        np.add(v, part, out=v)
+        np.sqrt(v, out=part)
+        np.add(part, w.dtype.type(1e-8), out=part)
+        np.divide(m, part, out=part)
+        np.multiply(part, w.dtype.type(lr), out=part)
+        np.subtract(w, part, out=w)
+
+    return in_blocks(run, (m, v, dw, w), w.dtype)
+
+
+def rmsprop_step(w: Array, dw: Array, v: Array, lr: float) -> Contestants:
+    """RMSprop with the usual alpha and eps, on flat arrays, in place."""
+
+    def run(v: Array, dw: Array, w: Array, part: Array) -> None:
+        np.multiply(v, w.dtype.type(0.99), out=v)
+        np.multiply(dw, dw, out=part)
+        np.multiply(part, w.dtype.type(1 - 0.99), out=part)
+        np.add(v, part, out=v)
+        _descend(w, dw, v, part, 1e-8, lr)
+
+    return in_blocks(run, (v, dw, w), w.dtype)
+
+
+def adagrad_step(w: Array, dw: Array, v: Array, lr: float) -> Contestants:
+    """Adagrad with the usual eps, on flat arrays, in place."""
+
+    def run(v: Array, dw: Array, w: Array, part: Array) -> None:
+        np.multiply(dw, dw, out=part)
+        np.add(v, part, out=v)
+        _descend(w, dw, v, part, 1e-10, lr)
+
+    return in_blocks(run, (v, dw, w), w.dtype)
+
+
+def _descend(w: Array, dw: Array, v: Array, part: Array, eps: float, lr: float) -> None:
+    """Subtract lr * dw / (sqrt(v) + eps)."""
+    np.sqrt(v, out=part)
+    np.add(part, w.dtype.type(eps), out=part)
+    np.divide(dw, part, out=part)
+    np.multiply(part, w.dtype.type(lr), out=part)
+    np.subtract(w, part, out=w)
+
+
+def adadelta_step(w: Array, dw: Array, v: Array, d: Array, lr: float) -> Contestants:
+    """Adadelta with the usual rho and eps, on flat arrays, in place."""
+
+    def run(v: Array, d: Array, dw: Array, w: Array, part: Array) -> None:
+        np.multiply(v, w.dtype.type(0.9), out=v)
+        np.multiply(dw, dw, out=part)
+        np.multiply(part, w.dtype.type(1 - 0.9), out=part)
+        np.add(v, part, out=v)
+        np.add(d, w.dtype.type(1e-6), out=part)
+        np.divide(part, v + w.dtype.type(1e-6), out=part)
+        np.sqrt(part, out=part)
+        np.multiply(part, dw, out=part)
+        np.multiply(d, w.dtype.type(0.9), out=d)
+        np.add(d, part * part * w.dtype.type(1 - 0.9), out=d)
+        np.multiply(part, w.dtype.type(lr), out=part)
+        np.subtract(w, part, out=w)
+
+    return in_blocks(run, (v, d, dw, w), w.dtype)

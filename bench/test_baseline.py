@@ -185,6 +185,29 @@ def test_elementwise(rng, size):
         np.testing.assert_array_equal(w1, w - np.float32(0.5) * v1)
 
 
+@pytest.mark.parametrize(
+    ("name", "buffers", "hyper"),
+    [
+        # a late step, when the bias needs no correction
+        ("adam_step", "mv", (0.25, 0.9, 0.999, 1e-8, 0, 1e6)),
+        ("rmsprop_step", "v", (0.25, 0.99, 1e-8, 0, 0)),
+        ("adagrad_step", "v", (0.25, 0, 1e-10, 0, 1)),
+        ("adadelta_step", "vd", (0.25, 0.9, 1e-6, 0)),
+    ],
+)
+def test_steps(rng, name, buffers, hyper):
+    w, dw = rng.standard_normal((2, 2 * numpy_baseline.BLOCK + 5))
+    state = [rng.uniform(1, 2, w.size) for _ in buffers]
+    more = {"adam_step": [None], "rmsprop_step": [None, None]}.get(name, [])
+    want = getattr(reference, name)(w, dw, *state, *more, hyper)
+    make = getattr(numpy_baseline, name)
+    for way in make(w, dw, *state, 0.25):
+        new_w, new_state = w.copy(), [buffer.copy() for buffer in state]
+        assert make(new_w, dw, *new_state, 0.25)[way]() is new_w
+        for got, expected in zip((new_w, *new_state), want, strict=False):
+            harness.assert_within(got, expected, 32 * harness.eps(np.float64))
+
+
 def test_cross_entropy(rng):
     logits, labels = rng.standard_normal((4, 3)), np.array([0, 2, 1, 1])
     want_loss, want = reference.softmax_cross_entropy(logits, labels)

@@ -401,3 +401,26 @@ def _copy(torch: Any, model: Any, parameters: Sequence[Any]) -> None:
             elif ours.shape[-1] == 400:  # after Flatten: (5, 5, 16) here, (16, 5, 5) there
                 ours = ours.reshape(-1, 5, 5, 16).transpose(0, 3, 1, 2).reshape(-1, 400)
             theirs.copy_(torch.from_numpy(np.ascontiguousarray(ours)))
+
+
+@_peer
+def optimizer_step(
+    torch: Any, name: str, parameters: Sequence[Any], gradients: Sequence[Any], options: Any
+) -> Contestants:
+    """Step of the optimizer of that name; the result is the first parameter."""
+    candidates: Contestants = {}
+    for kind in ("fused", "foreach"):
+        tensors = [torch.nn.Parameter(torch.tensor(p)) for p in parameters]
+        for tensor, gradient in zip(tensors, gradients, strict=True):
+            tensor.grad = torch.tensor(gradient)
+        try:
+            optimizer = getattr(torch.optim, name)(tensors, **options, **{kind: True})
+        except TypeError:  # it has no fused form
+            continue
+        candidates[kind] = partial(_step, optimizer, tensors[0])
+    return candidates
+
+
+def _step(optimizer: Any, result: Any) -> Any:
+    optimizer.step()
+    return result

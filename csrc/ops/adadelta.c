@@ -17,7 +17,7 @@ void VARIANT(adadelta_step_run)(const void *args, const fnn_team *team)
     for (int64_t i = r.begin; i < r.end; i++) {
         const real g = fma_real(decay, w[i], dw[i]);
         const real square = fma_real(rate * g, g, rho * v[i]);
-        const real step = sqrt_real(d[i] + eps) / sqrt_real(square + eps) * g;
+        const real step = sqrt_real((d[i] + eps) / (square + eps)) * g;
         v[i] = square;
         d[i] = fma_real(rate * step, step, rho * d[i]);
         w[i] = fma_real(-lr, step, w[i]);

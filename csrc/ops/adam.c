@@ -8,7 +8,7 @@ typedef struct constants {
     real decay; /* of g towards w */
     real keep;  /* of w */
     real rate1, beta2, rate2, eps;
-    real step, root; /* the corrections of m and v for having started at 0 */
+    real step, unroot; /* with the corrections of m and of sqrt(v) for having started at 0 */
 } constants;
 
 fnn_plan VARIANT(adam_step_plan)(const void *args, int max_members)
@@ -28,7 +28,7 @@ static constants read_hyper(const fnn_adam_step_args *a)
         .rate2 = (real)(1 - beta2),
         .eps = (real)a->hyper[3],
         .step = (real)(lr / (1 - pow(beta1, step))),
-        .root = (real)sqrt(1 - pow(beta2, step)),
+        .unroot = (real)(1 / sqrt(1 - pow(beta2, step))),
     };
 }
 
@@ -48,7 +48,7 @@ static inline __attribute__((always_inline)) void descend(const fnn_adam_step_ar
         }
         m[i] = mean;
         v[i] = square;
-        const real scale = sqrt_real(largest) / c.root + c.eps;
+        const real scale = fma_real(sqrt_real(largest), c.unroot, c.eps);
         w[i] = fma_real(-c.step, mean / scale, c.keep * w[i]);
     }
 }

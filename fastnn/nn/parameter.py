@@ -82,6 +82,11 @@ class Parameter:
         """
         return GradTarget(self)
 
+    @property
+    def has_fresh_grad(self) -> bool:
+        """Whether a gradient has been written that no optimizer has used yet."""
+        return self._fresh
+
     def take_grad(self) -> bool:
         """Mark the gradient as used: the next backward pass overwrites it.
 

@@ -3,6 +3,7 @@
 from fastnn.optim.adadelta import Adadelta
 from fastnn.optim.adagrad import Adagrad
 from fastnn.optim.adam import Adam, AdamW
+from fastnn.optim.clip import clip_grad_norm
 from fastnn.optim.optimizer import Optimizer
 from fastnn.optim.plateau import ReduceLROnPlateau
 from fastnn.optim.rmsprop import RMSprop
@@ -35,4 +36,5 @@ __all__ = [
     "ReduceLROnPlateau",
     "Schedule",
     "StepLR",
+    "clip_grad_norm",
 ]

@@ -44,7 +44,7 @@ class FlatParameters:
 
     def __init__(self, owner: str, source: Module | Iterable[Parameter]) -> None:
         self.owner = owner
-        self.parameters = _collect(owner, source)
+        self.parameters = collect(owner, source)
         dtype = self.parameters[0].dtype
         step = ALIGNMENT // dtype.itemsize
         self._offsets = [0]
@@ -96,14 +96,20 @@ class FlatParameters:
             If no parameter has got a gradient since the last call, or if another optimizer has
             moved the parameters away.
         """
+        self.settle("step")
+        for p in self.parameters:
+            p.take_grad()
+
+    def settle(self, function: str) -> None:
+        """Make the gradients of unused parameters zero; raises as `take_grads`."""
         if any(p.data is not view for p, view in zip(self.parameters, self._views, strict=True)):
             raise ValueError(
-                f"{self.owner}.step: the parameters have moved to an optimizer made later"
+                f"{self.owner}.{function}: the parameters have moved to an optimizer made later"
             )
-        fresh = [p.take_grad() for p in self.parameters]
+        fresh = [p.has_fresh_grad for p in self.parameters]
         if not any(fresh):
             raise ValueError(
-                f"{self.owner}.step: no parameter has got a gradient since the last step; "
+                f"{self.owner}.{function}: no parameter has got a gradient since the last step; "
                 "call the backward function first"
             )
         if not all(fresh):
@@ -112,7 +118,7 @@ class FlatParameters:
                     grad.fill(0)
 
 
-def _collect(owner: str, source: Module | Iterable[Parameter]) -> tuple[Parameter, ...]:
+def collect(owner: str, source: Module | Iterable[Parameter]) -> tuple[Parameter, ...]:
     """Return the parameters of a module or an iterable, checked."""
     try:
         parameters = tuple(source.parameters() if isinstance(source, Module) else source)

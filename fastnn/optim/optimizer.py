@@ -140,6 +140,19 @@ class Optimizer:
                 group.hyper[-1] += 1
             self.update(data, grad, group)
 
+    def flat_grad(self) -> Array:
+        """Return the gradients of all parameters as one array, to be changed before a step.
+
+        Those of parameters that got none since the last step are zero.
+
+        Raises
+        ------
+        ValueError
+            As `step`.
+        """
+        self._flat.settle("flat_grad")
+        return self._flat.grad
+
     @property
     def param_groups(self) -> tuple[Group, ...]:
         """The groups; one if the optimizer was made without."""
