@@ -10,6 +10,7 @@ from arrays import normal
 from geometry import Conv
 
 WINOGRAD = Conv((2, 6, 9, 19), 21, (3, 3), padding=1)
+WINOGRAD_5X5 = Conv((1, 7, 11, 34), 36, (5, 5), padding=(2, 3), dilation=(1, 2), groups=2)
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ def calls(dtype, *, m, n, k, conv, activation="tanh"):
     images = _convolutions(rng, dtype, conv, activation)
     images += _pools(rng, dtype, conv.x) + _other_pools(rng, dtype, conv.x)
     images += _convolutions(rng, dtype, WINOGRAD, activation, " by Winograd")
+    images += _convolutions(rng, dtype, WINOGRAD_5X5, activation, " by Winograd, 5x5")
     images += _norms(rng, dtype, conv.x) + _row_norms(rng, dtype, m, n)
     return products + images + _elementwise(rng, dtype, m, n) + _losses(rng, dtype, m, n)
 

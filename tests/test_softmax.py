@@ -6,7 +6,7 @@ import pytest
 import fastnn
 from arrays import LAYOUTS, OUT_LAYOUTS, assert_nothing_else_written, integers, nan_out, normal
 from bits import assert_same_bits, assert_within, roundoff, tiny
-from fastnn import reference
+from fastnn import nn, reference
 
 pytestmark = pytest.mark.isa
 
@@ -316,3 +316,17 @@ def test_pytorch(rng, dtype, shape, axis):
         assert_within(y, want.detach().numpy(), unit * np.maximum(1, np.abs(y)))
         total = np.abs(dy).max() * shape[axis]
         assert_within(gradient(f, dy, x, y, axis), theirs.grad.numpy(), unit * total + tiny(dtype))
+
+
+@pytest.mark.parametrize("axis", [-1, 0, 1])
+@pytest.mark.parametrize("name", ["Softmax", "LogSoftmax"])
+def test_layers(rng, name, axis):
+    x, dy = normal(rng, (3, 4, 5), np.float64), normal(rng, (3, 4, 5), np.float64)
+    layer = getattr(nn, name)(axis)
+    y, backward = layer.forward(x)
+    kernel = {"Softmax": "softmax", "LogSoftmax": "log_softmax"}[name]
+    assert_same_bits(layer(x), getattr(fastnn, kernel)(x, axis=axis))
+    assert_same_bits(y, layer(x))
+    assert_same_bits(backward(dy), getattr(fastnn, kernel + "_backward")(dy, y, axis=axis))
+    assert repr(layer) == (f"{name}()" if axis == -1 else f"{name}(axis={axis})")
+    fastnn.gradcheck(layer, x)

@@ -1,6 +1,6 @@
 """Layers: ``y = layer(x)`` infers, ``y, backward = layer.forward(x)`` trains."""
 
-from fastnn.nn.activation import ReLU, ScaledTanh, Sigmoid, Softmax, Tanh
+from fastnn.nn.activation import LogSoftmax, ReLU, ScaledTanh, Sigmoid, Softmax, Tanh
 from fastnn.nn.activations import (
     CELU,
     ELU,
@@ -61,6 +61,7 @@ __all__ = [
     "Linear",
     "LocalResponseNorm",
     "LogSigmoid",
+    "LogSoftmax",
     "MaxPool2d",
     "Mish",
     "Module",

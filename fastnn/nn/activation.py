@@ -80,21 +80,44 @@ class ScaledTanh(Module):
 
 
 class Softmax(Module):
-    """``y = exp(x) / sum(exp(x))`` over the last axis.
+    """``y = exp(x) / sum(exp(x))`` over an axis, by default the last.
 
     To train a classifier, end the model in logits and use `fastnn.softmax_cross_entropy`, which is
     faster and more accurate than this layer followed by a logarithm.
     """
 
+    def __init__(self, axis: int = -1) -> None:
+        self.axis = axis
+
     def __call__(self, x: Array) -> Array:
         """Return y."""
-        return _core.softmax(x)
+        return _core.softmax(x, axis=self.axis)
 
     def forward(self, x: Array) -> tuple[Array, Backward]:
         """Return y and backward; the closure holds y."""
-        y = _core.softmax(x)
-        return y, lambda dy: _core.softmax_backward(dy, y)  # dx = y (dy - sum(dy y))
+        y = _core.softmax(x, axis=self.axis)
+        return y, lambda dy: _core.softmax_backward(dy, y, axis=self.axis)  # y (dy - sum(dy y))
 
     def __repr__(self) -> str:
         """Return the constructor call."""
-        return "Softmax()"
+        return "Softmax()" if self.axis == -1 else f"Softmax(axis={self.axis})"
+
+
+class LogSoftmax(Module):
+    """``y = x - log(sum(exp(x)))`` over an axis, by default the last: what `fastnn.nll` takes."""
+
+    def __init__(self, axis: int = -1) -> None:
+        self.axis = axis
+
+    def __call__(self, x: Array) -> Array:
+        """Return y."""
+        return _core.log_softmax(x, axis=self.axis)
+
+    def forward(self, x: Array) -> tuple[Array, Backward]:
+        """Return y and backward; the closure holds y."""
+        y = _core.log_softmax(x, axis=self.axis)
+        return y, lambda dy: _core.log_softmax_backward(dy, y, axis=self.axis)
+
+    def __repr__(self) -> str:
+        """Return the constructor call."""
+        return "LogSoftmax()" if self.axis == -1 else f"LogSoftmax(axis={self.axis})"
