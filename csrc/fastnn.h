@@ -310,6 +310,7 @@ typedef struct fnn_batch_norm_forward_args {
     const void *weight, *bias;        /* (C); NULL: 1 and 0 */
     void *running_mean, *running_var; /* (C); both may be NULL in training */
     double momentum, eps;
+    const int64_t *batches; /* or NULL; else momentum is 1 / *batches, of which this is the last */
     bool training, relu;
     double *mean, *inv_std; /* (C), in training */
     void *y;                /* (P, C); may be x */
@@ -407,6 +408,7 @@ typedef struct fnn_dropout_args {
     const void *x;
     void *out; /* may be x */
     uint64_t seed, offset;
+    const uint64_t *seed_at, *offset_at; /* where they are read when the op runs; NULL: above */
     uint32_t threshold;
     double scale;
 } fnn_dropout_args;
@@ -580,6 +582,16 @@ typedef struct fnn_adadelta_step_args {
 
 fnn_status fnn_adadelta_step(fnn_dtype dtype, const fnn_adadelta_step_args *args);
 
+/* x *= min(1, max_norm / (norm + 1e-6)), the factor rounded to x's type; NaN where norm is. */
+typedef struct fnn_clip_args {
+    int64_t size;
+    void *x;
+    const double *norm;
+    double max_norm;
+} fnn_clip_args;
+
+fnn_status fnn_clip(fnn_dtype dtype, const fnn_clip_args *args);
+
 /* norm = (sum of |x|^p)^(1/p), summed in double;  p 1, 2 or infinity: max |x|, NaN if one is. */
 typedef struct fnn_vector_norm_args {
     int64_t size;
@@ -589,6 +601,91 @@ typedef struct fnn_vector_norm_args {
 } fnn_vector_norm_args;
 
 fnn_status fnn_vector_norm(fnn_dtype dtype, const fnn_vector_norm_args *args);
+
+/* ---- memory ------------------------------------------------------------------------------ */
+
+enum { FNN_MAX_COPY_DIMS = 8 };
+
+/* out = x (0 where x is NULL), or out += x; 0 or nothing where a mask is false. */
+typedef struct fnn_copy_args {
+    int dims;
+    int64_t shape[FNN_MAX_COPY_DIMS];
+    const void *x; /* or NULL */
+    int64_t x_strides[FNN_MAX_COPY_DIMS];
+    void *out;
+    int64_t out_strides[FNN_MAX_COPY_DIMS];
+    const uint8_t *mask; /* of that shape, contiguous; or NULL */
+    bool accumulate;
+} fnn_copy_args;
+
+fnn_status fnn_copy(fnn_dtype dtype, const fnn_copy_args *args);
+
+/* *before = *counter (before may be NULL), then *counter += amount: a uint64_t modulo 2^62, an
+ * int64_t, or a double. */
+typedef enum fnn_counter { FNN_COUNTER_U64, FNN_COUNTER_I64, FNN_COUNTER_F64 } fnn_counter;
+
+typedef struct fnn_advance_args {
+    fnn_counter kind;
+    void *counter, *before;
+    int64_t amount;
+} fnn_advance_args;
+
+fnn_status fnn_advance(fnn_dtype dtype, const fnn_advance_args *args); /* of any dtype */
+
+/* ---- programs ---------------------------------------------------------------------------- */
+
+/* What is known of an op: the pointers in its args, for those that record, plan and explain
+ * programs. */
+typedef enum fnn_role {
+    FNN_IN,
+    FNN_IN_PLACE, /* read; what is written may be this very array */
+    FNN_OUT,
+    FNN_INOUT,
+    FNN_ADDED, /* FNN_INOUT where args.accumulate is set, else FNN_OUT */
+} fnn_role;
+
+typedef struct fnn_operand {
+    const char *name;
+    size_t offset; /* in the args, of the pointer */
+    fnn_role role;
+    size_t accumulate; /* in the args, of the flag, for FNN_ADDED */
+} fnn_operand;
+
+int fnn_op_count(void);
+const char *fnn_op_name(int op);
+size_t fnn_op_size(int op); /* of the args */
+/* The number of operands; *operands is the first of them. */
+int fnn_op_operands(int op, const fnn_operand **operands);
+
+/* From here on, until called with NULL, ops that this thread asks for do not run but are told to
+ * `record`, before anything else. */
+typedef void (*fnn_record)(void *context, int op, fnn_dtype dtype, const void *args);
+void fnn_set_record(fnn_record record, void *context);
+void *fnn_record_context(void); /* of this thread; NULL while it does not record */
+
+typedef struct fnn_step {
+    int op;
+    fnn_dtype dtype;
+    const void *args;
+    const int64_t *after; /* the earlier steps that must have ended: what they wrote or read it */
+    int64_t after_count;  /* reads or writes */
+} fnn_step;
+
+/* A sequence of ops that runs as one. It holds copies of the steps; `fnn_program_args` is where the
+ * args are, so that pointers can be changed between runs. */
+typedef struct fnn_program fnn_program;
+
+fnn_program *fnn_program_create(const fnn_step *steps, int64_t count); /* NULL: no memory */
+void fnn_program_destroy(fnn_program *program);
+void *fnn_program_args(fnn_program *program, int64_t step);
+
+/* Runs the steps from *next on, and sets *next to the one to go on with; that is behind the last
+ * step, unless `pause` seconds passed (0: never). One call at a time. Allocates where the number of
+ * threads is another than in the run before. */
+fnn_status fnn_program_run(fnn_program *program, int64_t *next, double pause);
+
+/* From here on the seconds of every step are added to seconds[step]; NULL: no longer. */
+void fnn_program_profile(fnn_program *program, double *seconds);
 
 /* ---- runtime ----------------------------------------------------------------------------- */
 

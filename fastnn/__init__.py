@@ -120,21 +120,25 @@ from fastnn.gradcheck import GradcheckError, gradcheck
 from fastnn.runtime import conv_algorithm, get_include, show_config, threads
 
 if TYPE_CHECKING:
-    from fastnn import data, init, io, models, nn, optim, plots, reference, training
+    from fastnn import data, init, io, models, nn, optim, plots, program, reference, training
+    from fastnn.program import compile
 
 _SUBMODULES = frozenset(
-    ("data", "init", "io", "models", "nn", "optim", "plots", "reference", "training")
+    ("data", "init", "io", "models", "nn", "optim", "plots", "program", "reference", "training")
 )
+_FUNCTIONS = {"compile": "program"}
 
 
 def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
         return import_module(f"fastnn.{name}")
+    if name in _FUNCTIONS:
+        return getattr(import_module(f"fastnn.{_FUNCTIONS[name]}"), name)
     raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_SUBMODULES})
+    return sorted({*globals(), *_SUBMODULES, *_FUNCTIONS})
 
 
 __all__ = [
@@ -153,6 +157,7 @@ __all__ = [
     "celu",
     "celu_backward",
     "col2im",
+    "compile",
     "conv2d",
     "conv2d_backward_input",
     "conv2d_backward_weight",
@@ -220,6 +225,7 @@ __all__ = [
     "optim",
     "pack",
     "plots",
+    "program",
     "reference",
     "relu",
     "relu6",

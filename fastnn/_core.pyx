@@ -15,6 +15,7 @@ the function says so.
 
 include "_core_api.pxi"
 include "_core_array.pxi"
+include "_core_record.pxi"
 include "_core_call.pxi"
 include "_core_gemm.pxi"
 include "_core_matmul.pxi"
@@ -36,4 +37,5 @@ include "_core_softmax.pxi"
 include "_core_class_loss.pxi"
 include "_core_elementwise_loss.pxi"
 include "_core_optim.pxi"
+include "_core_program.pxi"
 include "_core_runtime.pxi"

@@ -180,6 +180,7 @@ cdef extern from "fastnn.h" nogil:
         void *running_mean
         void *running_var
         double momentum, eps
+        const int64_t *batches
         bint training, relu
         double *mean
         double *inv_std
@@ -251,6 +252,8 @@ cdef extern from "fastnn.h" nogil:
         const void *x
         void *out
         uint64_t seed, offset
+        const uint64_t *seed_at
+        const uint64_t *offset_at
         uint32_t threshold
         double scale
 
@@ -363,6 +366,76 @@ cdef extern from "fastnn.h" nogil:
         const void *x
         double p
         double *norm
+
+    ctypedef struct fnn_clip_args:
+        int64_t size
+        void *x
+        const double *norm
+        double max_norm
+
+    int FNN_MAX_COPY_DIMS
+
+    ctypedef struct fnn_copy_args:
+        int dims
+        int64_t *shape
+        const void *x
+        int64_t *x_strides
+        void *out
+        int64_t *out_strides
+        const uint8_t *mask
+        bint accumulate
+
+    ctypedef enum fnn_counter:
+        FNN_COUNTER_U64
+        FNN_COUNTER_I64
+        FNN_COUNTER_F64
+
+    ctypedef struct fnn_advance_args:
+        fnn_counter kind
+        void *counter
+        void *before
+        int64_t amount
+
+    fnn_status fnn_clip(fnn_dtype, const fnn_clip_args *)
+    fnn_status fnn_copy(fnn_dtype, const fnn_copy_args *)
+    fnn_status fnn_advance(fnn_dtype, const fnn_advance_args *)
+
+    ctypedef enum fnn_role:
+        FNN_IN
+        FNN_IN_PLACE
+        FNN_OUT
+        FNN_INOUT
+        FNN_ADDED
+
+    ctypedef struct fnn_operand:
+        const char *name
+        size_t offset
+        fnn_role role
+        size_t accumulate
+
+    int fnn_op_count()
+    const char *fnn_op_name(int)
+    size_t fnn_op_size(int)
+    int fnn_op_operands(int, const fnn_operand **)
+    ctypedef void (*fnn_record)(void *, int, fnn_dtype, const void *) noexcept
+    void fnn_set_record(fnn_record, void *)
+    void *fnn_record_context()
+
+    ctypedef struct fnn_step:
+        int op
+        fnn_dtype dtype
+        const void *args
+        const int64_t *after
+        int64_t after_count
+
+    ctypedef struct fnn_program:
+        pass
+
+    fnn_program *fnn_program_create(const fnn_step *, int64_t)
+    void fnn_program_destroy(fnn_program *)
+    void *fnn_program_args(fnn_program *, int64_t)
+    fnn_status fnn_program_run(fnn_program *, int64_t *, double)
+    void fnn_program_profile(fnn_program *, double *)
 
     fnn_status fnn_gemm(fnn_dtype, const fnn_gemm_args *)
     fnn_status fnn_pack(fnn_dtype, const fnn_pack_args *)

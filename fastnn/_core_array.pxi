@@ -39,7 +39,9 @@ cdef extern from *:
         PyObject *base, *descr;
         int flags;
     } fnn_ndarray;
-    enum { FNN_NDARRAY_ALIGNED = 0x100, FNN_NDARRAY_WRITEABLE = 0x400 };
+    enum {
+        FNN_NDARRAY_CONTIGUOUS = 1, FNN_NDARRAY_ALIGNED = 0x100, FNN_NDARRAY_WRITEABLE = 0x400
+    };
     """
     ctypedef struct fnn_ndarray:
         char *data
@@ -48,6 +50,7 @@ cdef extern from *:
         Py_ssize_t *strides
         PyObject *descr
         int flags
+    int FNN_NDARRAY_CONTIGUOUS
     int FNN_NDARRAY_ALIGNED
     int FNN_NDARRAY_WRITEABLE
 
@@ -111,6 +114,8 @@ cdef bint load_fields(Array *view, object array) noexcept:
 
 cdef object load(Array *view, object array, const char *func, const char *name):
     """Fill `view`; return the array it points into: `array`, or an aligned copy of it."""
+    if is_recording():
+        return load_recorded(view, array, func, name)
     if fields_are_known and type(array) is np_ndarray and load_fields(view, array):
         return array
     return load_buffer(view, array, func, name)
@@ -245,8 +250,7 @@ cdef object contiguous(Array *view, object array, const char *func, const char *
     """Make `view` C-contiguous, copying if need be; return what it points into."""
     if is_contiguous(view):
         return array
-    array = np_ascontiguousarray(array)
-    return load(view, array, func, name)
+    return contiguous_copy(view, array, func, name)
 
 
 # ---- results -------------------------------------------------------------------------------------
@@ -256,7 +260,7 @@ cdef object allocate(Array *view, object shape, object dtype, const char *func):
     """Fill `view` with a new uninitialised array of float32 or float64; return it."""
     cdef object array
     try:
-        array = np_empty(shape, dtype)
+        array = new_array(shape, dtype)
     except ValueError as error:
         raise ValueError(f"{func.decode()}: a result of shape {shape} is too large") from error
     except MemoryError as error:
@@ -294,7 +298,10 @@ cdef object direct(Array *view, object out, const char *func):
 
 cdef object deliver(object computed, object out):
     if computed is not out:
-        out[...] = computed
+        if is_recording():
+            assign(out, computed)
+        else:
+            out[...] = computed
     return out
 
 
@@ -333,7 +340,7 @@ cdef int check_overlap(Array *out, object out_array, Array *view, object array, 
     if out_high <= low or high <= out_low or (same_allowed and same_view(out, view)):
         return 0
     # The ranges meet; interleaved slices may still be disjoint.
-    if np_shares_memory(out_array, array):
+    if np_shares_memory(plain(out_array), plain(array)):
         raise ValueError(f"{func.decode()}: out overlaps {name.decode()}")
     return 0
 

@@ -65,6 +65,6 @@ cdef int check_accumulate(bint accumulate, object out, const char *func) except 
 cdef object accumulator(Array *view, object out, bint accumulate, const char *func):
     """As `direct`, the stand-in holding what out held."""
     cdef object computed = direct(view, out, func)
-    if accumulate and computed is not out:
-        computed[...] = out
+    if accumulate:
+        deliver(out, computed)
     return computed

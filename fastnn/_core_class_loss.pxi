@@ -74,6 +74,8 @@ cdef object parse_labels(object labels, int64_t N, int64_t C, object ignore_inde
     cdef int64_t ignored = args.ignore_index
     cdef const int64_t *data = plain_labels(labels, N)
     cdef object labels_ = labels
+    if is_recording():
+        return record_labels(labels, C, ignored if ignores else None, args, func)
     if data == NULL:
         require_array(labels, func, b"labels")
         labels = np.asarray(labels)   # a subclass may say of itself what it likes
@@ -85,14 +87,44 @@ cdef object parse_labels(object labels, int64_t N, int64_t C, object ignore_inde
             raise wrong_label(labels, int(np.argmax(labels > np.int64(2 ** 63 - 1))), C, func)
         labels_ = np.require(labels, np.int64, "CA")
         data = <const int64_t *>bytes_of(labels_)
-    for i in range(N):
-        bad += (data[i] < 0 or data[i] >= C) and not (ignores and data[i] == ignored)
-    if bad > 0:
-        for i in range(N):
-            if (data[i] < 0 or data[i] >= C) and not (ignores and data[i] == ignored):
-                raise wrong_label(labels, i, C, func)
+    i = find_wrong_label(data, N, C, ignores, ignored)
+    if i >= 0:
+        raise wrong_label(labels, i, C, func)
     args.labels = data
     return labels_
+
+
+cdef int64_t find_wrong_label(const int64_t *labels, int64_t N, int64_t C, bint ignores,
+                              int64_t ignored) noexcept:
+    """The first that is neither in [0, C) nor ignored, or -1."""
+    cdef int64_t i, bad = 0
+    for i in range(N):
+        bad += (labels[i] < 0 or labels[i] >= C) and not (ignores and labels[i] == ignored)
+    if bad == 0:
+        return -1
+    for i in range(N):
+        if (labels[i] < 0 or labels[i] >= C) and not (ignores and labels[i] == ignored):
+            return i
+
+
+cdef object record_labels(object labels, int64_t C, object ignored, fnn_class_loss_args *args,
+                          const char *func):
+    """`parse_labels` of int64 arrays or Symbols, whose values are looked at before every run."""
+    memory = plain(labels)
+    if not isinstance(memory, np_ndarray):
+        require_array(labels, func, b"labels")
+    if memory.dtype.kind not in "iu":
+        raise TypeError(f"{func.decode()}: labels must be integers, not {memory.dtype}")
+    if memory.dtype != np_int64 or not (memory.flags.c_contiguous and memory.flags.aligned):
+        raise recorder().refusal(f"a {func.decode()} of labels that are not contiguous int64")
+    if memory.shape != (args.N,):
+        raise ValueError(f"{func.decode()}: labels must have shape {(args.N,)}, "
+                         f"not {memory.shape}")
+    if type(labels) is not Symbol:
+        recorder().capture(labels)
+    recorder().checks.append((labels, args.N, C, ignored, func.decode()))
+    args.labels = <const int64_t *>bytes_of(memory)
+    return labels
 
 
 cdef object wrong_label(object labels, int64_t i, int64_t C, const char *func):
@@ -106,7 +138,7 @@ cdef int check_labels_overlap(Array *view, object out, const fnn_class_loss_args
     cdef char *high
     extent(view, &low, &high)
     if <char *>args.labels < high and low < <char *>(args.labels + args.N):
-        if np_shares_memory(out, labels):
+        if np_shares_memory(plain(out), plain(labels)):
             raise ValueError(f"{func.decode()}: out overlaps labels")
     return 0
 
@@ -117,6 +149,7 @@ cdef bint holds_reals(object array):
         fields = <fnn_ndarray *><PyObject *>array
         if fields.descr == <PyObject *>np_int64:
             return False
+    array = plain(array)
     return isinstance(array, np_ndarray) and np.asarray(array).dtype.kind == "f"
 
 
@@ -130,6 +163,7 @@ cdef object class_loss(class_loss_function run, const char *func, const char *na
     cdef double loss = 0
     cdef object losses = None
     cdef object weight_ = None
+    cdef object total = None
     cdef object x_ = load(&vx, x, func, name)
     check_ndim(&vx, 2, func, name)
     args.N = vx.shape[0]
@@ -172,12 +206,16 @@ cdef object class_loss(class_loss_function run, const char *func, const char *na
         args.probabilities = vt.data
     x_ = contiguous(&vx, x_, func, name)
     cdef object computed = direct(&vdx, result, func)
+    args.loss = NULL
+    args.losses = NULL
     if args.reduction == FNN_NONE:
         losses = allocate(&vlosses, (args.N,), dtype_of(&vx), func)
         args.losses = vlosses.data
+    else:
+        total = number_symbol()
+        args.loss = number_data(total, &loss)
     args.x = vx.data
     args.dx = vdx.data
-    args.loss = &loss
     dtype = vx.dtype
     if vx.size <= HOLD_SIZE:
         status = run(dtype, args)
@@ -185,7 +223,9 @@ cdef object class_loss(class_loss_function run, const char *func, const char *na
         with nogil:
             status = run(dtype, args)
     check(func, status)
-    return loss if losses is None else losses, deliver(computed, result)
+    if losses is None:
+        losses = loss if total is None else total
+    return losses, deliver(computed, result)
 
 
 @cython.binding(False)

@@ -13,6 +13,9 @@ cdef uint64_t parse_word(object value, int bits, const char *func, const char *n
     return number
 
 
+cdef object np_uint64 = np.dtype(np.uint64)
+
+
 cdef object drop(const char *func, const char *name, object x, object p, object seed, object offset,
                  object out):
     cdef Array vx, vout
@@ -23,8 +26,15 @@ cdef object drop(const char *func, const char *name, object x, object p, object 
     cdef double probability = parse_number(p, 0, 1, func, b"p")
     if probability == 1:
         raise ValueError(f"{func.decode()}: p must be below 1")
-    args.seed = parse_word(seed, 64, func, b"seed")
-    args.offset = parse_word(offset, 63, func, b"offset")
+    args.seed_at = args.offset_at = NULL
+    if type(seed) is Symbol or isinstance(seed, np_ndarray):
+        args.seed_at = <const uint64_t *>load_counter(seed, np_uint64, func, b"seed")
+    else:
+        args.seed = parse_word(seed, 64, func, b"seed")
+    if type(offset) is Symbol or isinstance(offset, np_ndarray):
+        args.offset_at = <const uint64_t *>load_counter(offset, np_uint64, func, b"offset")
+    else:
+        args.offset = parse_word(offset, 63, func, b"offset")
     args.threshold = <uint32_t>(probability * 4294967296.0)
     args.scale = 1 / (1 - probability)
     cdef object result = output(&vout, out, shape_of(&vx), &vx, func)

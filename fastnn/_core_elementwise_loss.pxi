@@ -10,6 +10,7 @@ cdef object elementwise_loss(const char *func, fnn_loss kind, const char *y_name
     cdef fnn_dtype dtype
     cdef double loss = 0
     cdef object losses = None
+    cdef object total = None
     cdef object y_ = load(&vy, y, func, y_name)
     cdef object t_ = load(&vt, t, func, t_name)
     check_dtype(&vt, t_name, &vy, y_name, func)
@@ -33,9 +34,14 @@ cdef object elementwise_loss(const char *func, fnn_loss kind, const char *y_name
     y_ = contiguous(&vy, y_, func, y_name)
     t_ = contiguous(&vt, t_, func, t_name)
     cdef object computed = direct(&vdy, result, func)
+    args.loss = NULL
+    args.losses = NULL
     if args.reduction == FNN_NONE:
         losses = allocate(&vlosses, shape, dtype_of(&vy), func)
         args.losses = vlosses.data
+    else:
+        total = number_symbol()
+        args.loss = number_data(total, &loss)
     args.size = vy.size
     args.kind = kind
     args.parameter = parameter
@@ -44,7 +50,6 @@ cdef object elementwise_loss(const char *func, fnn_loss kind, const char *y_name
     args.weight = NULL if weight is None else vweight.data
     args.pos_weight = NULL if pos_weight is None else vpos_weight.data
     args.dy = vdy.data
-    args.loss = &loss
     dtype = vy.dtype
     if vy.size <= HOLD_SIZE:
         status = fnn_elementwise_loss(dtype, &args)
@@ -52,7 +57,9 @@ cdef object elementwise_loss(const char *func, fnn_loss kind, const char *y_name
         with nogil:
             status = fnn_elementwise_loss(dtype, &args)
     check(func, status)
-    return loss if losses is None else losses, deliver(computed, result)
+    if losses is None:
+        losses = loss if total is None else total
+    return losses, deliver(computed, result)
 
 
 cdef object load_factor(Array *view, object factor, Array *like, const char *like_name,
@@ -65,11 +72,12 @@ cdef object load_factor(Array *view, object factor, Array *like, const char *lik
     shape = shape_of(like)
     if shape_of(view) != shape:
         try:
-            spread = np.broadcast_to(factor, shape)
+            spread = np.broadcast_to(plain(factor), shape)
         except ValueError:
             raise ValueError(f"{func.decode()}: {name.decode()} of shape {shape_of(view)} does not "
                              f"broadcast to {like_name.decode()}'s {shape}") from None
-        factor = load(view, np_ascontiguousarray(spread), func, name)
+        load_fields(view, spread)
+        factor = contiguous_copy(view, spread, func, name)
     return contiguous(view, factor, func, name)
 
 

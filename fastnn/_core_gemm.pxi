@@ -69,16 +69,8 @@ cdef object load_bias(Array *view, object bias, fnn_gemm_args *args, Array *like
 cdef object load_mask(Array *view, object mask, fnn_gemm_args *args, bint writable,
                       const char *func, const char *name):
     """A contiguous (M, N) array of bool."""
-    cdef Py_buffer buffer
-    require_array(mask, func, name)
-    if mask.dtype != np_bool:
-        raise TypeError(f"{func.decode()}: {name.decode()} must be bool, not {mask.dtype}")
-    PyObject_GetBuffer(mask, &buffer, PyBUF_STRIDES)
-    take_buffer(view, &buffer)
-    PyBuffer_Release(&buffer)
+    load_bytes(view, mask, np_bool, func, name)
     check_matrix(view, args.M, args.N, func, name)
-    if not is_contiguous(view):
-        raise ValueError(f"{func.decode()}: {name.decode()} must be C-contiguous")
     if writable and view.readonly:
         raise ValueError(f"{func.decode()}: {name.decode()} is read-only")
     return mask
@@ -236,7 +228,7 @@ cdef object gemm_(object a, object b, bint trans_a, bint trans_b, double alpha, 
 cdef int check_mask_overlap(Array *view, object mask_out, object a, object b, object c, object bias,
                             object mask, object out) except -1:
     for name, array in (("a", a), ("b", b), ("c", c), ("bias", bias), ("mask", mask), ("out", out)):
-        if array is not None and view.size > 0 and np_shares_memory(mask_out, array):
+        if array is not None and view.size > 0 and np_shares_memory(plain(mask_out), plain(array)):
             raise ValueError(f"gemm: mask_out overlaps {name}")
     return 0
 

@@ -106,6 +106,8 @@ def pack(w, *, bint trans_b=True):
 cdef int use_packed(PackedMatrix packed, fnn_gemm_args *args, Array *a, bint trans_b,
                     const char *func, const char *name) except -1:
     """Make `packed` the right operand of the product whose left one is `a`."""
+    if is_recording():
+        recorder().capture(packed.memory)
     if packed.code != a.dtype:
         raise ValueError(f"{func.decode()}: {name.decode()} was packed as {packed.dtype}, the left "
                          f"operand is {dtype_of(a)}")

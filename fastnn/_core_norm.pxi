@@ -81,7 +81,7 @@ cdef int64_t leading_size(Array *view, int first, int end) noexcept:
 
 def batch_norm(x, weight=None, bias=None, running_mean=None, running_var=None, *,
                bint training=True, momentum=0.1, eps=1e-5, activation=None,
-               bint return_stats=False, out=None):
+               bint return_stats=False, batches=None, out=None):
     """Normalise each channel over the batch and all pixels.
 
     ``y = (x - mean) / sqrt(var + eps) * weight + bias``: Ioffe and Szegedy, Batch normalization,
@@ -110,6 +110,9 @@ def batch_norm(x, weight=None, bias=None, running_mean=None, running_var=None, *
         ``"relu"``: y = max(y, 0), in the same pass.
     return_stats : bool, default False
         In training: return mean and 1 / sqrt(var + eps) too, for `batch_norm_backward`.
+    batches : ndarray of int64, (), optional
+        How many batches there were, with this one: momentum is its reciprocal, which makes the
+        running statistics means over all batches.
     out : ndarray, same shape as x, optional
         May be x itself, which `batch_norm_backward` then cannot be given any more.
 
@@ -141,6 +144,9 @@ def batch_norm(x, weight=None, bias=None, running_mean=None, running_var=None, *
     cdef object channels = (args.C,)
     cdef object weight_ = load_optional(&vweight, weight, channels, &vx, func, b"weight")
     cdef object bias_ = load_optional(&vbias, bias, channels, &vx, func, b"bias")
+    args.batches = NULL
+    if batches is not None:
+        args.batches = <const int64_t *>load_counter(batches, np_int64, func, b"batches")
     args.momentum = parse_number(momentum, 0, 1, func, b"momentum")
     args.eps = parse_eps(eps, func)
     args.relu = parse_relu(activation, func)

@@ -293,7 +293,7 @@ def adadelta_step(w, dw, v, d, hyper):
     check(b"adadelta_step", status)
 
 
-def vector_norm(x, *, ord=2):
+def vector_norm(x, *, ord=2, out=None):
     """Norm of all elements of an array, summed in double precision in a fixed order.
 
     ``sqrt(sum(x**2))``, ``sum(abs(x))`` with ord 1, ``max(abs(x))`` with ord infinity; 0 for an
@@ -305,34 +305,90 @@ def vector_norm(x, *, ord=2):
         float32 or float64, of any shape. Copied once where it is not contiguous.
     ord : {1, 2, inf}
         Which norm; default 2.
+    out : ndarray of float64, one element, optional
+        Where the norm goes.
 
     Returns
     -------
     float
-        With ord 2 it is infinite where the sum of squares exceeds the range of float64.
+        With ord 2 it is infinite where the sum of squares exceeds the range of float64. With out,
+        that array.
 
     Raises
     ------
     TypeError
         Not a NumPy array of float32 or float64.
     ValueError
-        Another ord.
+        Another ord, or out is read-only, of another size, or overlaps x.
     """
-    cdef Array vx
+    cdef Array vx, vout
     cdef fnn_vector_norm_args args
     cdef fnn_status status
     cdef fnn_dtype dtype
     cdef double norm
+    cdef object total = None
     cdef object x_ = load(&vx, x, b"vector_norm", b"x")
     if ord not in (1, 2, float("inf")):
         raise ValueError(f"vector_norm: ord must be 1, 2 or infinity, not {ord!r}")
+    if out is None:
+        total = number_symbol()
+    else:
+        load_flat(&vout, out, True, b"vector_norm", b"out")
+        if vout.dtype != FNN_F64 or vout.size != 1:
+            raise ValueError("vector_norm: out must be one element of float64")
+        check_overlap(&vout, out, &vx, x_, False, b"vector_norm", b"x")
     x_ = contiguous(&vx, x_, b"vector_norm", b"x")
     args.size = vx.size
     args.x = vx.data
     args.p = ord
-    args.norm = &norm
+    args.norm = number_data(total, &norm) if out is None else <double *>vout.data
     dtype = vx.dtype
     with nogil:
         status = fnn_vector_norm(dtype, &args)
     check(b"vector_norm", status)
-    return norm
+    if out is not None:
+        return out
+    return norm if total is None else total
+
+
+def clip(x, norm, max_norm):
+    """Scale x in place by ``min(1, max_norm / (norm + 1e-6))``, the factor rounded to x's dtype.
+
+    Pascanu, Mikolov and Bengio, On the difficulty of training recurrent neural networks (2013),
+    algorithm 1, with PyTorch's 1e-6.
+
+    Parameters
+    ----------
+    x : ndarray
+        float32 or float64, contiguous.
+    norm : ndarray of float64, one element
+        As `vector_norm` writes it; NaN makes x NaN.
+    max_norm : float
+        At least 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An array is not of these, x is read-only, or max_norm is negative or NaN.
+    """
+    cdef Array vx, vnorm
+    cdef fnn_clip_args args
+    cdef fnn_status status
+    cdef fnn_dtype dtype
+    load(&vx, x, b"clip", b"x")
+    load_flat(&vnorm, norm, False, b"clip", b"norm")
+    args.max_norm = parse_real(max_norm, b"clip", b"max_norm")
+    if not args.max_norm >= 0:
+        raise ValueError(f"clip: max_norm must be at least 0, got {max_norm}")
+    if vnorm.dtype != FNN_F64 or vnorm.size != 1:
+        raise ValueError("clip: norm must be one element of float64")
+    if not is_contiguous(&vx) or vx.readonly:
+        raise ValueError("clip: x must be contiguous and writable")
+    check_overlap(&vx, x, &vnorm, norm, False, b"clip", b"norm")
+    args.size = vx.size
+    args.x = vx.data
+    args.norm = <const double *>vnorm.data
+    dtype = vx.dtype
+    with nogil:
+        status = fnn_clip(dtype, &args)
+    check(b"clip", status)

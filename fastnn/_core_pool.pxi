@@ -92,8 +92,8 @@ def max_pool2d(x, kernel_size, *, stride=None, padding=0, bint ceil_mode=False, 
     cdef object indices = None
     args.indices = NULL
     if return_indices:
-        indices = np_empty(shape, np_uint8)
-        args.indices = <uint8_t *>bytes_of(indices)
+        indices = new_array(shape, np_uint8)
+        args.indices = <uint8_t *>bytes_of(plain(indices))
     if vy.size > 0:
         x_ = contiguous(&vx, x_, b"max_pool2d", b"x")
         computed = direct(&vy, result, b"max_pool2d")
@@ -146,14 +146,15 @@ def max_pool2d_backward(dy, indices, x_shape, kernel_size, *, stride=None, paddi
     ValueError
         Shapes do not match, or out overlaps an input.
     """
-    cdef Array vdy, vdx
+    cdef Array vdy, vdx, vindices
     cdef fnn_max_pool2d_backward_args args
     cdef fnn_status status
     cdef fnn_dtype dtype
     cdef object dy_ = load(&vdy, dy, b"max_pool2d_backward", b"dy")
     check_ndim(&vdy, 4, b"max_pool2d_backward", b"dy")
-    require_array(indices, b"max_pool2d_backward", b"indices")
-    indices = np.asarray(indices)   # a subclass may say of itself what it likes
+    if type(indices) is not Symbol:
+        require_array(indices, b"max_pool2d_backward", b"indices")
+        indices = np.asarray(indices)   # a subclass may say of itself what it likes
     if indices.dtype != np_uint8:
         raise TypeError(f"max_pool2d_backward: indices must be uint8, not {indices.dtype}")
     x_shape = parse_shape(x_shape, 4, b"max_pool2d_backward", b"x_shape")
@@ -167,15 +168,17 @@ def max_pool2d_backward(dy, indices, x_shape, kernel_size, *, stride=None, paddi
     cdef object result = output(&vdx, out, x_shape, &vdy, b"max_pool2d_backward")
     if out is not None:
         check_overlap(&vdx, out, &vdy, dy_, False, b"max_pool2d_backward", b"dy")
-        if np_shares_memory(out, indices):
+        if np_shares_memory(plain(out), plain(indices)):
             raise ValueError("max_pool2d_backward: out overlaps indices")
     if vdx.size == 0:
         return result
     dy_ = contiguous(&vdy, dy_, b"max_pool2d_backward", b"dy")
-    cdef object indices_ = np_ascontiguousarray(indices)
+    if not is_recording():
+        indices = np_ascontiguousarray(indices)
     cdef object computed = direct(&vdx, result, b"max_pool2d_backward")
     args.dy = vdy.data
-    args.indices = <const uint8_t *>bytes_of(indices_)
+    args.indices = <const uint8_t *>load_bytes(&vindices, indices, np_uint8,
+                                               b"max_pool2d_backward", b"indices")
     args.dx = vdx.data
     dtype = vdy.dtype
     with nogil:

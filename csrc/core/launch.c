@@ -1,10 +1,12 @@
 /* The way from a public function to a kernel: plan, workspace, team. */
 #include "core/dispatch.h"
+#include "core/record.h"
 #include "core/team.h"
 #include "core/workspace.h"
 
 static fnn_status launch(fnn_op_id id, fnn_dtype dtype, const void *args)
 {
+    if (fnn_recorded(id, dtype, args)) return FNN_OK;
     const fnn_op *op = fnn_selected_op(id, dtype);
     const fnn_plan plan = op->plan(args, fnn_num_threads());
     void *workspace = NULL;

@@ -43,4 +43,8 @@ int64_t fnn_l2_cache(void);
 /* Waits until every member of the team has arrived; what they wrote before is visible after. */
 void fnn_team_barrier(const fnn_team *team);
 
+/* The first `size` members of a team on their own, with a barrier of their own, as seen by one of
+ * them. A part has no parts. */
+fnn_team fnn_team_part(const fnn_team *whole, int size, void *workspace);
+
 #endif

@@ -112,9 +112,9 @@ static struct {
     int size;
     int cpu; /* where the caller runs, or -1 */
 
-    atomic_int running;  /* workers that have not finished */
-    event done;          /* the epoch whose workers have all finished */
-    fnn_barrier barrier; /* between the members of the current op */
+    atomic_int running;      /* workers that have not finished */
+    event done;              /* the epoch whose workers have all finished */
+    fnn_barrier barriers[2]; /* between the members of the current op, and those of a part */
     mailbox mailboxes[FNN_MAX_THREADS];
 } team;
 
@@ -124,9 +124,11 @@ static void reset(void)
     team.workers = 0;
     team.epoch = 0;
     atomic_store(&team.running, 0);
-    atomic_store(&team.barrier.arrived, 0);
     event_initialize(&team.done);
-    event_initialize(&team.barrier.generation);
+    for (int i = 0; i < 2; i++) {
+        atomic_store(&team.barriers[i].arrived, 0);
+        event_initialize(&team.barriers[i].generation);
+    }
     for (int i = 0; i < FNN_MAX_THREADS; i++) event_initialize(&team.mailboxes[i].go);
 }
 
@@ -163,10 +165,15 @@ void fnn_team_barrier(const fnn_team *member)
     }
 }
 
+fnn_team fnn_team_part(const fnn_team *whole, int size, void *workspace)
+{
+    return (fnn_team){whole->rank, size, whole->barrier ? whole->barrier + 1 : NULL, workspace};
+}
+
 static void run_member(int rank)
 {
     const fnn_team member = {
-        .rank = rank, .size = team.size, .barrier = &team.barrier, .workspace = team.workspace};
+        .rank = rank, .size = team.size, .barrier = team.barriers, .workspace = team.workspace};
     team.op->run(team.args, &member);
 }
 

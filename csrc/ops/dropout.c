@@ -44,11 +44,13 @@ void VARIANT(dropout_run)(const void *args, const fnn_team *team)
 {
     const fnn_dropout_args *a = args;
     const range own = split(a->size, BLOCK_WORDS, team->rank, team->size);
+    const uint64_t seed = a->seed_at ? *a->seed_at : a->seed;
+    const uint64_t offset = a->offset_at ? *a->offset_at : a->offset;
     uint32_t random[BLOCK_WORDS];
     for (int64_t i = own.begin; i < own.end;) {
-        const uint64_t number = a->offset + (uint64_t)i;
+        const uint64_t number = offset + (uint64_t)i;
         const int64_t skip = (int64_t)(number % 4), n = min_i64(BLOCK_WORDS - skip, own.end - i);
-        random_words(number / 4, a->seed, random);
+        random_words(number / 4, seed, random);
         drop(random + skip, (const real *)a->x + i, (real *)a->out + i, n, a->threshold,
              (real)a->scale);
         i += n;

@@ -87,10 +87,10 @@ class Conv2d(Module):
             "groups": groups,
         }
         self.weight = Parameter(weight_init(shape, rng=rng, dtype=dtype))
-        self._absent: Array | None = None
+        self._present: Array | None = None
         if connections is not None:
-            self._absent = _parse_connections(connections, (shape[0], shape[3]))
-            np.copyto(self.weight.data, 0, where=self._absent)
+            self._present = _parse_connections(connections, shape)
+            np.copyto(self.weight.data, 0, where=~self._present)
         self.bias = Parameter(np.zeros(out_channels, dtype)) if bias else None
 
     def __call__(self, x: Array) -> Array:
@@ -112,8 +112,8 @@ class Conv2d(Module):
                 _core.conv2d_backward_weight(
                     dy, x, dw.shape, accumulate=add, out=dw, **self.geometry
                 )
-                if self._absent is not None:  # w is constant there
-                    np.copyto(dw, 0, where=self._absent)
+                if self._present is not None:  # w is constant elsewhere
+                    _core.assign(dw, dw, mask=self._present)
             if b is not None:
                 with b.grad_target() as (db, add):
                     _core.bias_backward(dy, accumulate=add, out=db)
@@ -127,7 +127,7 @@ class Conv2d(Module):
         """Return the constructor call, defaults left out."""
         out_channels, kernel_height, kernel_width, group_channels = self.weight.shape
         text = geometry_text((kernel_height, kernel_width), self.geometry)
-        if self._absent is not None:
+        if self._present is not None:
             text += ", connections=..."
         no_bias = ", bias=False" if self.bias is None else ""
         in_channels = group_channels * self.geometry["groups"]
@@ -145,17 +145,17 @@ def geometry_text(kernel_size: tuple[int, int], geometry: dict[str, Any]) -> str
     )
 
 
-def _parse_connections(connections: Array, shape: tuple[int, int]) -> Array:
-    """Return where there is no connection, (O, 1, 1, I // groups)."""
+def _parse_connections(connections: Array, shape: tuple[int, ...]) -> Array:
+    """Return where there is a connection, in the shape of the weights."""
     table = np.asarray(connections)
     if table.dtype != np.bool_:
         raise TypeError(f"Conv2d: connections must be booleans, not {table.dtype}")
-    if table.shape != shape:
+    if table.shape != (shape[0], shape[3]):
         raise ValueError(
-            f"Conv2d: connections must have shape {shape} (out_channels, in_channels // groups), "
-            f"not {table.shape}"
+            f"Conv2d: connections must have shape {(shape[0], shape[3])} (out_channels, "
+            f"in_channels // groups), not {table.shape}"
         )
-    return ~table[:, None, None, :]
+    return np.broadcast_to(table[:, None, None, :], shape).copy()
 
 
 def _square(value: Any) -> bool:

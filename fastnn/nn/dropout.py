@@ -57,9 +57,9 @@ class Dropout(Module):
 
     def forward(self, x: Array) -> tuple[Array, Backward]:
         """Return y and backward; the closure holds no array."""
-        p, seed, offset = self.p, int(self.seed.data), int(self.offset.data)
+        p, seed = self.p, self.seed.data
+        offset = _core.advance(self.offset.data, x.size, before=True)
         y = _core.dropout(x, p, seed=seed, offset=offset)
-        self.offset.data[...] = (offset + x.size) % 2**62
         # dx = dy / (1 - p) where x was kept, drawn again
         return y, lambda dy: _core.dropout_backward(dy, p, seed=seed, offset=offset)
 

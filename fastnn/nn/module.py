@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from fastnn import _core
 from fastnn.nn.buffer import Buffer
 from fastnn.nn.parameter import Parameter, copy_exact
 
@@ -53,6 +54,12 @@ class Module(ABC):
     """
 
     input_grad: bool = True
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Set an attribute; compiled functions look again at what they refer to."""
+        if name in vars(self):
+            _core.note_change()
+        super().__setattr__(name, value)
 
     @abstractmethod
     def forward(self, x: Array) -> tuple[Array, Backward]:

@@ -74,20 +74,21 @@ class _BatchNorm(Module):
         An empty batch leaves the running statistics alone.
         """
         self._check_ndim(x)
-        weight, bias, count = self.weight, self.bias, int(self.num_batches_tracked.data) + 1
+        weight, bias, batches = self.weight, self.bias, self.num_batches_tracked.data
+        if x.size > 0:
+            _core.advance(batches, 1)
         y, mean, inv_std = _core.batch_norm(
             x,
             _data(weight),
             _data(bias),
             self.running_mean.data,
             self.running_var.data,
-            momentum=1 / count if self.momentum is None else self.momentum,
+            momentum=0 if self.momentum is None else self.momentum,
+            batches=batches if self.momentum is None else None,
             eps=self.eps,
             activation=self.activation,
             return_stats=True,
         )
-        if x.size > 0:
-            self.num_batches_tracked.data[...] = count
         rectified = y if self.activation else None
         y_shape = y.shape
 
@@ -429,10 +430,7 @@ def _give(parameter: Parameter | None, gradient: Array) -> None:
     if parameter is None:
         return
     with parameter.grad_target() as (grad, add):
-        if add:
-            grad += gradient
-        else:
-            grad[...] = gradient
+        _core.assign(grad, gradient, accumulate=add)
 
 
 def _number(caller: str, name: str, value: Any, most: float = np.inf) -> float:

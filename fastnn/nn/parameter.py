@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastnn import _core
+
 if TYPE_CHECKING:
     from fastnn._core import Array
 
@@ -64,6 +66,7 @@ class Parameter:
 
     @grad.setter
     def grad(self, values: Array | None) -> None:
+        self._note()
         if values is None:
             self._written = self._fresh = False
             return
@@ -85,6 +88,7 @@ class Parameter:
     @property
     def has_fresh_grad(self) -> bool:
         """Whether a gradient has been written that no optimizer has used yet."""
+        self._note()
         return self._fresh
 
     def take_grad(self) -> bool:
@@ -97,6 +101,7 @@ class Parameter:
         bool
             Whether a gradient had been written since the last call.
         """
+        self._note()
         fresh, self._fresh = self._fresh, False
         return fresh
 
@@ -105,10 +110,17 @@ class Parameter:
 
         For optimizers, which lay parameters out in one buffer.
         """
+        _core.note_change()
         data[...] = self._data
         if self._grad is not None and self._written:
             grad[...] = self._grad
         self._data, self._grad = data, grad
+
+    def _note(self) -> None:
+        """Let a function that is being recorded know what the gradient was before."""
+        recorder = _core.get_recorder()
+        if recorder is not None:
+            recorder.parameters.setdefault(id(self), (self, (self._fresh, self._written)))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -141,6 +153,7 @@ class GradTarget:
     def __enter__(self) -> tuple[Array, bool]:
         """Return (grad, accumulate)."""
         p = self._parameter
+        p._note()
         if p._grad is None:
             p._grad = np.empty_like(p._data)
         return p._grad, p._fresh

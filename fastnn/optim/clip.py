@@ -66,14 +66,14 @@ def clip_grad_norm(
         grads = [p.grad for p in parameters if p.has_fresh_grad and p.grad is not None]
         if not grads:
             raise ValueError("clip_grad_norm: no parameter has got a gradient since the last step")
-    norm = _core.vector_norm(
-        np.array([_core.vector_norm(grad, ord=norm_type) for grad in grads]), ord=norm_type
-    )
+    norms = _core.scratch((len(grads),))
+    total = _core.scratch(())
+    for i, grad in enumerate(grads):
+        _core.vector_norm(grad, ord=norm_type, out=norms[i : i + 1])
+    norm = _core.vector_norm(norms, ord=norm_type)
+    _core.vector_norm(norms, ord=norm_type, out=total.reshape(1))
     if error_if_nonfinite and not math.isfinite(norm):
         raise FloatingPointError(f"clip_grad_norm: the norm of the gradients is {norm}")
-    factor = max_norm / (norm + 1e-6)
-    if not factor >= 1:
-        with np.errstate(invalid="ignore"):  # infinity times 0
-            for grad in grads:
-                grad *= grad.dtype.type(factor)
+    for grad in grads:
+        _core.clip(grad, total.reshape(1), max_norm)
     return norm

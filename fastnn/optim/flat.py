@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn import _core
 from fastnn.nn import Module, Parameter
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class FlatParameters:
         if not all(fresh):
             for grad, used in zip(self._grads, fresh, strict=True):
                 if not used:
-                    grad.fill(0)
+                    _core.assign(grad, None)
 
 
 def collect(owner: str, source: Module | Iterable[Parameter]) -> tuple[Parameter, ...]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn import _core
 from fastnn.nn import Module, Parameter
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class Group(MutableMapping[str, Any]):
 
     def __setitem__(self, key: str, value: Any) -> None:
         """Set a number; the parameters and what decides about buffers cannot be changed."""
+        once_only(f"a change of {key!r}")
         if key == "betas" and "beta1" in self._names:
             changes = betas(self._owner.name, value)
         elif key in self._names and key != "step":
@@ -96,6 +98,13 @@ class Group(MutableMapping[str, Any]):
         values = [f"{name}={self[name]:g}" for name in self._names if name != "step"]
         values += [f"{name}={value}" for name, value in self.flags.items()]
         return f"{', '.join(values)}; {sum(p.size for p in self.parameters):,} parameters"
+
+
+def once_only(what: str) -> None:
+    """Raise TypeError in a function that is being recorded, whose replays would leave this out."""
+    recorder = _core.get_recorder()
+    if recorder is not None:
+        raise recorder.refusal(f"{what}, which would happen only once,")
 
 
 def checked(owner: str, name: str, value: float) -> float:

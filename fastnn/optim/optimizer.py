@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from fastnn import _core
 from fastnn.nn import Module, Parameter
 from fastnn.nn.module import compare_names
 from fastnn.nn.parameter import copy_exact
@@ -137,7 +138,7 @@ class Optimizer:
         self._flat.take_grads()
         for group, (data, grad) in zip(self._groups, self._parts, strict=True):
             if self.hyper[-1] == "step":
-                group.hyper[-1] += 1
+                _core.advance(group.hyper[-1:].reshape(()), 1)
             self.update(data, grad, group)
 
     def flat_grad(self) -> Array:

@@ -12,6 +12,7 @@ import numpy as np
 
 from fastnn.nn.module import compare_names
 from fastnn.nn.parameter import copy_exact
+from fastnn.optim.group import once_only
 from fastnn.optim.optimizer import Optimizer
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Schedule:
 
     def step(self) -> None:
         """Set the learning rates of the next step."""
+        once_only(f"{self.name}.step")
         self.count += 1
         self._write()
 

@@ -1,0 +1,252 @@
+"""`fastnn.compile`: functions that are recorded once and run as one call."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+
+from fastnn import _core
+from fastnn.program.bindings import Bindings
+from fastnn.program.build import PASSES, Plan, build
+from fastnn.program.explain import explain
+from fastnn.program.record import record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class CompiledFunction:
+    """What `compile` returns: called like the function, it replays what that has recorded.
+
+    Attributes
+    ----------
+    function : callable
+        The function itself, which computes step by step.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], disable: Iterable[str], max_programs: int
+    ) -> None:
+        if isinstance(function, staticmethod | classmethod | type) or not callable(function):
+            raise TypeError(f"compile: expected a function, got {type(function).__name__}")
+        unknown = sorted(set(disable) - set(PASSES))
+        if unknown:
+            raise ValueError(
+                f"compile: unknown passes {', '.join(unknown)}; valid are {', '.join(PASSES)}"
+            )
+        functools.update_wrapper(self, function)
+        self.function = function
+        self._disabled = frozenset(disable)
+        self._max_programs = max_programs
+        self._plans: OrderedDict[Any, list[Plan]] = OrderedDict()
+        self._last: Any = None
+        self._lock = threading.RLock()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the program for these arguments; the first time, record it."""
+        program = self._last
+        if program is not None and not kwargs:
+            result = program.run(args)
+            if result is not _core.MISS and result is not _core.STALE:
+                return result
+        return self._find(args, kwargs)
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """Bind a method to its object."""
+        return self if instance is None else functools.partial(self, instance)
+
+    def programs(self) -> list[str]:
+        """Return a line for each program that has been recorded: arguments, ops and memory."""
+        return [plan.summary() for plans in self._plans.values() for plan in plans]
+
+    def explain(self) -> str:
+        """Return a table of each program's ops.
+
+        With shapes, the algorithm of convolutions, what was fused, where buffers lie and how long
+        they live, and the line they come from; after `profile` the time of each op.
+        """
+        plans = [plan for plans in self._plans.values() for plan in plans]
+        return "\n\n".join(explain(plan) for plan in plans) or "nothing has been recorded yet"
+
+    def profile(self, on: bool = True) -> None:
+        """Take the time of every op from now on, for `explain`; it makes runs slower."""
+        for plans in self._plans.values():
+            for plan in plans:
+                plan.program.profile(on)
+
+    def clear(self) -> None:
+        """Forget all programs. The next call records anew."""
+        with self._lock:
+            self._plans.clear()
+            self._last = None
+
+    def __reduce__(self) -> Any:
+        raise TypeError(f"{self!r} cannot be pickled or copied: it refers to arrays in memory")
+
+    def __repr__(self) -> str:
+        """Return the function's name."""
+        return f"<compiled {getattr(self.function, '__qualname__', self.function)}>"
+
+    def _find(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if _core.get_recorder() is not None:  # part of another function that is being recorded
+            return self.function(*args, **kwargs)
+        flat, structure = _flatten((args, kwargs))
+        key = (structure, tuple(_signature(value) for value in flat))
+        with self._lock:
+            plans = self._plans.setdefault(key, [])
+            self._plans.move_to_end(key)
+            for plan in list(plans):
+                result = self._run(plan, flat, plans)
+                if result is not _core.MISS:
+                    self._remember(plan, args, kwargs, flat)
+                    return result
+            plan = self._record(args, kwargs, flat)
+            plans.append(plan)
+            while sum(map(len, self._plans.values())) > self._max_programs:
+                oldest = next(iter(self._plans.values()))
+                oldest.pop(0)
+                if not oldest:
+                    self._plans.popitem(last=False)
+            self._remember(plan, args, kwargs, flat)
+        return plan.program.run(flat)
+
+    def _run(self, plan: Plan, flat: tuple[Any, ...], plans: list[Plan]) -> Any:
+        """Run a program; MISS if it is not the right one, or no longer."""
+        result = plan.program.run(flat)
+        if result is not _core.STALE:
+            return result
+        changes = _core.get_changes()
+        if not plan.bindings.hold(self.__name__):
+            plans.remove(plan)
+            return _core.MISS
+        plan.program.changes = changes
+        return plan.program.run(flat)
+
+    def _remember(
+        self, plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any], flat: tuple[Any, ...]
+    ) -> None:
+        """Try this program first in the next call, if its arguments need no flattening."""
+        simple = not kwargs and len(args) == len(flat)
+        self._last = plan.program if simple and all(map(_is, args, flat)) else None
+
+    def _record(self, args: tuple[Any, ...], kwargs: dict[str, Any], flat: tuple[Any, ...]) -> Plan:
+        bindings = Bindings(self.function)
+        recording = record(self.function, args, kwargs)
+        return build(self.__name__, recording, flat, bindings, self._disabled)
+
+
+def _is(a: Any, b: Any) -> bool:
+    return a is b
+
+
+def _flatten(value: Any) -> tuple[tuple[Any, ...], Any]:
+    """Return the leaves of nested tuples, lists and dicts, and what is left of these."""
+    leaves: list[Any] = []
+
+    def walk(item: Any) -> Any:
+        if type(item) in (tuple, list):
+            return (type(item), tuple(map(walk, item)))
+        if type(item) is dict:
+            return (dict, tuple(item), tuple(map(walk, item.values())))
+        leaves.append(item)
+        return None
+
+    structure = walk(value)
+    return tuple(leaves), structure
+
+
+def _signature(value: Any) -> Any:
+    """Return what of an argument a program is made for."""
+    if isinstance(value, np.ndarray):
+        return (type(value), value.dtype.str, value.shape)
+    try:
+        hash(value)
+    except TypeError:
+        raise TypeError(
+            f"compile: arguments are arrays or can be hashed, unlike {type(value).__name__}"
+        ) from None
+    return (type(value), value)
+
+
+@overload
+def compile(  # noqa: A001
+    function: Callable[..., Any], *, disable: Iterable[str] = ..., max_programs: int = ...
+) -> CompiledFunction: ...
+@overload
+def compile(  # noqa: A001
+    function: None = None, *, disable: Iterable[str] = ..., max_programs: int = ...
+) -> Callable[[Callable[..., Any]], CompiledFunction]: ...
+def compile(  # noqa: A001
+    function: Callable[..., Any] | None = None,
+    *,
+    disable: Iterable[str] = (),
+    max_programs: int = 16,
+) -> CompiledFunction | Callable[[Callable[..., Any]], CompiledFunction]:
+    """Make a function of arrays one C call: a training step, or inference.
+
+    The first call with arrays of new shapes or dtypes runs the function once with symbols in place
+    of the arrays among its arguments. Kernels and layers, given symbols, are noted instead of
+    computed. What they note is a program: ops that run inside one team of threads, without Python
+    between them, in memory that was laid out beforehand. Later calls replay it. Results have the
+    bits of the function itself.
+
+    Parameters
+    ----------
+    function : callable
+        Of arrays, which may be in tuples, lists and dicts, and of anything that can be hashed: a
+        program is made for each value of these. Returns arrays, numbers of losses, or tuples,
+        lists and dicts of them.
+    disable : iterable of str
+        Passes to leave out: "fusion", "dead_code", "in_place", "reuse".
+    max_programs : int
+        How many programs are kept, those last used; default 16.
+
+    Returns
+    -------
+    CompiledFunction
+        Or a decorator, without `function`.
+
+    Raises
+    ------
+    TypeError
+        By the call that records: the function does with its arrays what cannot be noted (NumPy,
+        ``float``, ``if``, an index that copies). The message names operation and line.
+    ValueError
+        By a call: a parameter or buffer that the function uses was bound anew since.
+
+    Notes
+    -----
+    Arrays that are no arguments, such as parameters and the state of optimizers, are used where
+    they lie: what is written into them is seen by the next call. Anything else that the function
+    reads from outside is read once. What it does beside kernels (printing, NumPy on arrays of its
+    surroundings) happens while recording alone.
+
+    Arguments are read in place if they are contiguous and aligned, else copied. What is returned is
+    new. Two threads may call one compiled function: the second waits. Between ops Ctrl-C is
+    honoured, which leaves a step half done.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> model = fastnn.models.mlp((784, 128, 10), rng=0)
+    >>> optimizer = fastnn.optim.SGD(model, lr=0.05, momentum=0.9)
+    >>> @fastnn.compile
+    ... def step(x, labels):
+    ...     logits, backward = model.forward(x)
+    ...     loss, dlogits = fastnn.softmax_cross_entropy(logits, labels)
+    ...     backward(dlogits)
+    ...     optimizer.step()
+    ...     return loss
+    >>> x, labels = np.ones((8, 784), np.float32), np.arange(8)
+    >>> step(x, labels) > step(x, labels)
+    True
+    """
+    if function is None:
+        return lambda f: CompiledFunction(f, tuple(disable), max_programs)
+    return CompiledFunction(function, tuple(disable), max_programs)
