@@ -223,6 +223,7 @@ class Optimizer:
         for group, (numbers, flags) in zip(self._groups, values, strict=True):
             group.hyper[:] = list(numbers.values())
             group.flags = flags
+        _core.note_change()  # flags are part of what a compiled function has recorded
         for name, view in self._named_buffers().items():
             view[...] = arrays[name]
 

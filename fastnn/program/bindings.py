@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -17,17 +18,21 @@ class Bindings:
     Parameters
     ----------
     function : callable
-        Looked at are its closure, the globals it names, its defaults, and the object of a method.
+        Looked at are its closure, the globals it names, its defaults, the object of a method, and
+        the attributes of these.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._modules: dict[int, tuple[Module, dict[str, Any]]] = {}
         self._parameters: dict[int, tuple[Parameter, Any]] = {}
+        self._flags: list[tuple[Any, dict[str, bool]]] = []
         for value in _reachable(function):
             self._add(value)
 
-    def _add(self, value: Any) -> None:
+    def _add(self, value: Any, depth: int = 0) -> None:
         if isinstance(value, Optimizer):
+            for group in value.param_groups:
+                self._flags.append((group, dict(group.flags)))
             value = list(value.parameters)
         if isinstance(value, Module):
             for module in value.modules():
@@ -37,9 +42,11 @@ class Bindings:
             self._parameters[id(value)] = (value, value.data)
         elif isinstance(value, list | tuple):
             for item in value:
-                self._add(item)
+                self._add(item, depth)
         elif isinstance(value, dict):
-            self._add(list(value.values()))
+            self._add(list(value.values()), depth)
+        elif depth == 0 and not isinstance(value, type | ModuleType | Callable):
+            self._add(list(getattr(value, "__dict__", {}).values()), 1)
 
     def hold(self, name: str) -> bool:
         """Return whether nothing has changed.
@@ -67,7 +74,7 @@ class Bindings:
                     f"{name}: an optimizer made after {name} had been recorded has moved a "
                     f"parameter of shape {parameter.shape}; call {name}.clear()"
                 )
-        return True
+        return all(group.flags == flags for group, flags in self._flags)
 
 
 def _reachable(function: Callable[..., Any]) -> Iterator[Any]:

@@ -131,7 +131,7 @@ def _number_inputs(graph: Graph, recording: Recording) -> dict[int, Buffer]:
     found = {}
     for i, (symbol, _) in enumerate(recording.inputs):
         buffer = by_address.get(_core.get_address(symbol))
-        if buffer is not None and symbol.nbytes > 0:
+        if buffer is not None:
             buffer.external = i
             found[id(symbol)] = buffer
     return found

@@ -40,7 +40,7 @@ def _shapes(plan: Plan, op: Op) -> str:
     parts: dict[bool, list[str]] = {False: [], True: []}
     for operand in op.operands:
         buffer = operand.buffer
-        shape = "x".join(map(str, buffer.shape)) or "1"
+        shape = "x".join(map(str, buffer.parts.get(operand.offset, buffer.shape))) or "1"
         where = ""
         if buffer.in_arena:
             life = plan.placement.lives[buffer]

@@ -34,6 +34,8 @@ class Buffer:
         Number of an input or output among the arrays of a call.
     address : int
         Of what is captured; else where the memory of the symbol was.
+    parts : dict of int to tuple
+        Of what is captured, where arrays overlap: the shape of each by its offset.
     """
 
     def __init__(self, kind: str, array: Array) -> None:
@@ -43,6 +45,7 @@ class Buffer:
         self.dtype: np.dtype[Any] = array.dtype
         self.address: int = _core.get_address(array)
         self.external: int | None = None
+        self.parts: dict[int, tuple[int, ...]] = {}
 
     @property
     def in_arena(self) -> bool:
@@ -175,7 +178,7 @@ class Graph:
     def locate(self, address: int) -> tuple[Buffer, int]:
         """Return the buffer that an address lies in, and how far."""
         i = bisect.bisect_right(self._starts, address) - 1
-        if i >= 0 and address < self.buffers[i].address + self.buffers[i].nbytes:
+        if i >= 0 and address < self.buffers[i].address + max(self.buffers[i].nbytes, 1):
             return self.buffers[i], address - self.buffers[i].address
         raise TypeError(
             "compile: a kernel uses memory that is neither an argument, nor an array of the "
@@ -189,24 +192,25 @@ def _buffers(recorder: Any, inputs: list[Any]) -> list[Buffer]:
     buffers = [
         Buffer("input" if id(symbol) in own else "temporary", symbol)
         for symbol in recorder.symbols
-        if symbol.nbytes > 0
     ]
-    captured = [_extent(array) for array in recorder.captured.values() if array.size > 0]
-    captured.sort(key=lambda item: item[0])
+    captured = [_extent(array) for array in recorder.captured.values()]
+    captured.sort(key=lambda item: (item[0], item[1]))
     last: Buffer | None = None
     for low, high, array in captured:
-        if last is not None and low < last.address + last.nbytes:
-            last.nbytes = max(last.nbytes, high - last.address)
-            continue
-        last = Buffer("captured", array)
-        last.address, last.nbytes = low, high - low
-        buffers.append(last)
+        if last is None or low >= last.address + max(last.nbytes, 1):
+            last = Buffer("captured", array)
+            last.address, last.nbytes = low, high - low
+            buffers.append(last)
+        last.nbytes = max(last.nbytes, high - last.address)
+        last.parts.setdefault(low - last.address, array.shape)
     return sorted(buffers, key=lambda buffer: buffer.address)
 
 
 def _extent(array: Array) -> tuple[int, int, Array]:
     """Return the first address of an array, the one past its last, and the array."""
     low = high = _core.get_address(array)
+    if array.size == 0:
+        return low, low, array
     for size, stride in zip(array.shape, array.strides, strict=True):
         if stride < 0:
             low += (size - 1) * stride
