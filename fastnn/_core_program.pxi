@@ -16,7 +16,7 @@ MISS = object()            # a program is for other arguments
 STALE = object()           # something it has captured may have been bound anew
 
 cdef int64_t changes = 0
-cdef object programs = weakref.WeakSet()
+programs = weakref.WeakSet()   # all there are
 
 
 def note_change():

@@ -108,5 +108,6 @@ def local_response_norm_backward(dy, x, size, *, alpha=1e-4, beta=0.75, k=1.0, o
     ValueError
         Shapes differ, an option is out of range, or out overlaps an input in part.
     """
-    require_array(dy, b"local_response_norm_backward", b"dy")
+    if type(dy) is not Symbol:
+        require_array(dy, b"local_response_norm_backward", b"dy")
     return response_norm(b"local_response_norm_backward", x, dy, size, alpha, beta, k, out)

@@ -38,6 +38,11 @@ class Call:
         return np.full(self.out_shape, np.nan, dtype=self.inputs[0].dtype)
 
 
+def as_array(number):
+    """A loss as an array; the symbol that stands for it while a function is recorded as it is."""
+    return number if isinstance(number, fastnn._core.Symbol) else np.array(number)
+
+
 def calls(dtype, *, m, n, k, conv, activation="tanh"):
     """Every kernel: (m, k) times (k, n), that convolution, pools of its x, and m rows of n."""
     rng = np.random.default_rng(7)
@@ -382,7 +387,7 @@ def _losses(rng, dtype, m, n):
 
     def with_array(loss_and_gradient):
         loss, gradient = loss_and_gradient
-        return np.array(loss), gradient
+        return as_array(loss), gradient
 
     def sgd_step(w, dw, v, hyper, out):
         fastnn.sgd_step(w, dw, v, hyper, nesterov=True)
@@ -432,7 +437,7 @@ def _losses(rng, dtype, m, n):
         ),
         Call("sgd_step", (x.ravel(), t.ravel(), x[::-1].ravel(), hyper), None, sgd_step),
         *_optimizers(x.ravel(), t.ravel()),
-        Call("vector_norm", (x,), None, lambda x, out: (np.array(fastnn.vector_norm(x)),)),
+        Call("vector_norm", (x,), None, lambda x, out: (as_array(fastnn.vector_norm(x)),)),
     ]
 
 

@@ -88,7 +88,7 @@ def _join_backward(ops: list[Op], uses: Uses, pool: Op, at: int, r: Buffer) -> b
         return False
     # what it wrote is written earlier now: nobody may look at it in between
     dx = _operand(backward, "out")
-    if not uses.private(dx):
+    if not _written_once(uses, dx):
         return False
     scatter.point("dx", dx)
     scatter.fused.append("relu_backward")
