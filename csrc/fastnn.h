@@ -641,14 +641,15 @@ typedef enum fnn_role {
     FNN_IN_PLACE, /* read; what is written may be this very array */
     FNN_OUT,
     FNN_INOUT,
-    FNN_ADDED, /* FNN_INOUT where args.accumulate is set, else FNN_OUT */
+    FNN_ADDED, /* FNN_INOUT where the flag is set, else FNN_OUT */
+    FNN_MOVED, /* FNN_INOUT where the flag is set, else FNN_IN */
 } fnn_role;
 
 typedef struct fnn_operand {
     const char *name;
     size_t offset; /* in the args, of the pointer */
     fnn_role role;
-    size_t accumulate; /* in the args, of the flag, for FNN_ADDED */
+    size_t flag; /* in the args, for FNN_ADDED and FNN_MOVED */
 } fnn_operand;
 
 int fnn_op_count(void);
@@ -686,6 +687,34 @@ fnn_status fnn_program_run(fnn_program *program, int64_t *next, double pause);
 
 /* From here on the seconds of every step are added to seconds[step]; NULL: no longer. */
 void fnn_program_profile(fnn_program *program, double *seconds);
+
+/* ---- saved programs ---------------------------------------------------------------------- */
+
+/* A program for inference with its constants, as Python's `fastnn.compile(...).save` writes it:
+ * docs/program_file.md. It runs without Python. */
+typedef enum fnn_type { FNN_TYPE_F32, FNN_TYPE_F64, FNN_TYPE_I64, FNN_TYPE_U8 } fnn_type;
+
+enum { FNN_MAX_DIMS = 8 };
+
+typedef struct fnn_array_type {
+    fnn_type type;
+    int dims;
+    int64_t shape[FNN_MAX_DIMS];
+    size_t bytes;
+} fnn_array_type;
+
+typedef struct fnn_model fnn_model;
+
+/* NULL, and a sentence in `message`, if the file cannot be read, is damaged or is another's. A
+ * checksum finds damage; who may have made a file to do harm should not be trusted. */
+fnn_model *fnn_model_load(const char *path, char *message, size_t message_size);
+void fnn_model_free(fnn_model *model);
+int fnn_model_inputs(const fnn_model *model);
+int fnn_model_outputs(const fnn_model *model);
+const fnn_array_type *fnn_model_input(const fnn_model *model, int i);
+const fnn_array_type *fnn_model_output(const fnn_model *model, int i);
+/* Arrays are contiguous, and aligned to their elements. One call at a time. */
+fnn_status fnn_model_run(fnn_model *model, const void *const *inputs, void *const *outputs);
 
 /* ---- runtime ----------------------------------------------------------------------------- */
 

@@ -406,12 +406,13 @@ cdef extern from "fastnn.h" nogil:
         FNN_OUT
         FNN_INOUT
         FNN_ADDED
+        FNN_MOVED
 
     ctypedef struct fnn_operand:
         const char *name
         size_t offset
         fnn_role role
-        size_t accumulate
+        size_t flag
 
     int fnn_op_count()
     const char *fnn_op_name(int)
@@ -436,6 +437,25 @@ cdef extern from "fastnn.h" nogil:
     void *fnn_program_args(fnn_program *, int64_t)
     fnn_status fnn_program_run(fnn_program *, int64_t *, double)
     void fnn_program_profile(fnn_program *, double *)
+
+    ctypedef enum fnn_type:
+        FNN_TYPE_F32
+
+    ctypedef struct fnn_array_type:
+        fnn_type type
+        int dims
+        int64_t *shape
+
+    ctypedef struct fnn_model:
+        pass
+
+    fnn_model *fnn_model_load(const char *, char *, size_t)
+    void fnn_model_free(fnn_model *)
+    int fnn_model_inputs(const fnn_model *)
+    int fnn_model_outputs(const fnn_model *)
+    const fnn_array_type *fnn_model_input(const fnn_model *, int)
+    const fnn_array_type *fnn_model_output(const fnn_model *, int)
+    fnn_status fnn_model_run(fnn_model *, const void **, void **)
 
     fnn_status fnn_gemm(fnn_dtype, const fnn_gemm_args *)
     fnn_status fnn_pack(fnn_dtype, const fnn_pack_args *)

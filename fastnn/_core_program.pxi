@@ -31,10 +31,10 @@ def get_changes():
 
 
 def get_ops():
-    """All ops: (name, [(operand, offset, role, offset of accumulate), ...]), by number.
+    """All ops: (name, [(operand, offset, role, offset of a flag), ...]), by number.
 
-    Roles: 0 read, 1 read and may be what is written, 2 written, 3 both, 4: 3 if the flag accumulate
-    is set, else 2.
+    Roles: 0 read, 1 read and may be what is written, 2 written, 3 both; 4: 3 if the flag is set,
+    else 2; 5: 3 if the flag is set, else 0.
     """
     cdef const fnn_operand *first
     cdef int op, count, i
@@ -42,7 +42,7 @@ def get_ops():
     for op in range(fnn_op_count()):
         count = fnn_op_operands(op, &first)
         table.append((text(fnn_op_name(op)), [
-            (text(first[i].name), first[i].offset, <int>first[i].role, first[i].accumulate)
+            (text(first[i].name), first[i].offset, <int>first[i].role, first[i].flag)
             for i in range(count)]))
     return table
 
@@ -60,7 +60,7 @@ def get_fields():
         "conv2d_forward": {"activation": (<size_t>&c.activation, "i")},
         "gemm": {"activation": (<size_t>&g.activation, "i"), "M": (<size_t>&g.M, "q"),
                  "N": (<size_t>&g.N, "q"), "out_rs": (<size_t>&g.out_rs, "q"),
-                 "out_cs": (<size_t>&g.out_cs, "q")},
+                 "out_cs": (<size_t>&g.out_cs, "q"), "b_packed": (<size_t>&g.b_packed, "?")},
         "max_pool2d_forward": {"relu": (<size_t>&p.relu, "?")},
     }
 
@@ -68,6 +68,11 @@ def get_fields():
 def get_address(array):
     """Where an array, or the memory of a Symbol, begins."""
     return plain(array).__array_interface__["data"][0]
+
+
+def get_bytes(address, nbytes):
+    """A copy of memory that the caller holds."""
+    return PyBytes_FromStringAndSize(<const char *><size_t>address, nbytes)
 
 
 def get_algorithm(name, dtype, bytes args):
@@ -375,3 +380,64 @@ def renew_locks():
 
 
 os.register_at_fork(after_in_child=renew_locks)
+
+
+# ---- saved programs ------------------------------------------------------------------------------
+
+
+cdef class Model:
+    """A program from a file; `fastnn.program.load` returns it."""
+
+    cdef fnn_model *model
+    cdef readonly list inputs, outputs
+    cdef object lock
+
+    def __init__(self, path):
+        cdef char message[512]
+        cdef int i
+        message[0] = 0
+        name = os.fsencode(path)
+        self.model = fnn_model_load(name, message, sizeof(message))
+        if self.model == NULL:
+            raise ValueError(text(message))
+        self.lock = threading.Lock()
+        self.inputs = [described(fnn_model_input(self.model, i))
+                       for i in range(fnn_model_inputs(self.model))]
+        self.outputs = [described(fnn_model_output(self.model, i))
+                        for i in range(fnn_model_outputs(self.model))]
+
+    def __dealloc__(self):
+        fnn_model_free(self.model)
+
+    def run(self, tuple arrays):
+        """Return the list of results."""
+        cdef const void *inputs[MAX_EXTERNALS]
+        cdef void *outputs[MAX_EXTERNALS]
+        cdef fnn_status status
+        cdef Py_ssize_t i
+        if len(arrays) != len(self.inputs):
+            raise TypeError(f"program: expected {len(self.inputs)} arrays, got {len(arrays)}")
+        held = []
+        for i in range(len(arrays)):
+            dtype, shape = self.inputs[i]
+            require_array(arrays[i], b"program", b"an argument")
+            if arrays[i].dtype != dtype:
+                raise TypeError(f"program: argument {i} must be {dtype}, not {arrays[i].dtype}")
+            if arrays[i].shape != shape:
+                raise ValueError(f"program: argument {i} must have shape {shape}, "
+                                 f"not {arrays[i].shape}")
+            held.append(np.require(arrays[i], requirements="CA"))
+            inputs[i] = data_of(held[i])
+        results = [np_empty(shape, dtype) for dtype, shape in self.outputs]
+        for i in range(len(results)):
+            outputs[i] = data_of(results[i])
+        with self.lock:
+            with nogil:
+                status = fnn_model_run(self.model, inputs, outputs)
+        check(b"program", status)
+        return results
+
+
+cdef object described(const fnn_array_type *t):
+    dtypes = (np_float32, np_float64, np_int64, np_uint8)
+    return dtypes[<int>t.type], tuple([t.shape[d] for d in range(t.dims)])

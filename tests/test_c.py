@@ -1,5 +1,6 @@
 """The C tests: on this machine, on emulated AVX2-only and SSE-only CPUs, on emulated AArch64."""
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -47,6 +48,24 @@ def native(tmp_path_factory):
 def test_native(native):
     output = run([tool("ctest"), "--test-dir", str(native), "--output-on-failure"])
     assert "100% tests passed" in output
+
+
+def test_a_digit_is_classified_without_python(native, tmp_path):
+    """The example: what Python exports, C reads and runs."""
+    compiler = tool("cc")
+    spec = importlib.util.spec_from_file_location("export", ROOT / "examples" / "export_lenet5.py")
+    export = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(export)
+    label = export.main(tmp_path)
+    program = tmp_path / "classify"
+    sources = ["-I", str(ROOT / "csrc"), str(ROOT / "examples" / "classify.c")]
+    libraries = [str(native / "libfnn.a"), "-lm", "-lpthread"]
+    run([compiler, "-Wall", "-Wextra", "-Werror", *sources, *libraries, "-o", str(program)])
+    files = [str(tmp_path / "lenet5.fnn"), str(tmp_path / "digit.raw")]
+    assert run([program, *files]) == f"{label}\n"
+    refused = subprocess.run([program, *files[::-1]], capture_output=True, text=True)
+    assert refused.returncode == 1
+    assert "not a program of fastnn" in refused.stderr
 
 
 @pytest.mark.parametrize(("cpu", "isa"), [("Haswell", "avx2"), ("Westmere", "baseline")])

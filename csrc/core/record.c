@@ -13,20 +13,20 @@ static const struct {
 /* Both in the order of operands.def, where the operands of an op follow one another. */
 static const fnn_operand operands[] = {
 #define FNN_OPERAND(op, args, field, role) {#field, offsetof(args, field), role, 0},
-#define FNN_ADDED_OPERAND(op, args, field)                                                         \
-    {#field, offsetof(args, field), FNN_ADDED, offsetof(args, accumulate)},
+#define FNN_FLAG_OPERAND(op, args, field, role, flag)                                              \
+    {#field, offsetof(args, field), role, offsetof(args, flag)},
 #include "core/operands.def"
 #undef FNN_OPERAND
-#undef FNN_ADDED_OPERAND
+#undef FNN_FLAG_OPERAND
 };
 enum { OPERANDS = sizeof operands / sizeof *operands };
 
 static const fnn_op_id owners[OPERANDS] = {
 #define FNN_OPERAND(op, args, field, role) FNN_OP_##op,
-#define FNN_ADDED_OPERAND(op, args, field) FNN_OP_##op,
+#define FNN_FLAG_OPERAND(op, args, field, role, flag) FNN_OP_##op,
 #include "core/operands.def"
 #undef FNN_OPERAND
-#undef FNN_ADDED_OPERAND
+#undef FNN_FLAG_OPERAND
 };
 
 int fnn_op_count(void)

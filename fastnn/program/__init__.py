@@ -4,9 +4,10 @@
 asked for; ``dead_code`` and ``fusion`` make the ops fewer, ``arena`` finds room for what is
 temporary, ``order`` tells which ops wait for which; ``build`` hands it all to ``_core.Program``,
 which replays it. ``bindings`` watches what the function refers to, ``explain`` shows what it has
-become.
+become, ``save`` writes it to a file.
 """
 
 from fastnn.program.compiled import CompiledFunction, compile
+from fastnn.program.save import SavedProgram, load
 
-__all__ = ["CompiledFunction", "compile"]
+__all__ = ["CompiledFunction", "SavedProgram", "compile", "load"]

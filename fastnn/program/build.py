@@ -31,11 +31,24 @@ class Plan:
     ops : list of Op
     placement : Placement
     bindings : Bindings
+    result : tuple
+        What is returned, as `_Returned.template` describes it.
+    has_checks : bool
+        Whether labels are looked at before every run.
     """
 
     def __init__(
-        self, name: str, program: Any, ops: list[Op], placement: Placement, bindings: Bindings
+        self,
+        name: str,
+        program: Any,
+        ops: list[Op],
+        placement: Placement,
+        bindings: Bindings,
+        result: tuple[Any, ...],
+        has_checks: bool,
     ) -> None:
+        self.result = result
+        self.has_checks = has_checks
         self.name = name
         self.program = program
         self.ops = ops
@@ -113,7 +126,7 @@ def build(
         recording.flags,
         (list(recording.recorder.captured.values()), recording.result),
     )
-    return Plan(name, program, ops, placement, bindings)
+    return Plan(name, program, ops, placement, bindings, result, bool(graph.checks))
 
 
 def _input(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -16,8 +15,10 @@ from fastnn.program.bindings import Bindings
 from fastnn.program.build import PASSES, Plan, build
 from fastnn.program.explain import explain
 from fastnn.program.record import record
+from fastnn.program.save import save
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable
 
 
@@ -79,6 +80,24 @@ class CompiledFunction:
         for plans in self._plans.values():
             for plan in plans:
                 plan.program.profile(on)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the program that was used last to a file, with the weights it uses.
+
+        `fastnn.program.load` reads it without this function, and ``fnn_model_load`` of the C
+        library without Python: docs/program_file.md.
+
+        Raises
+        ------
+        ValueError
+            If nothing has been recorded, or the program does more than inference.
+        OSError
+            If the file cannot be written.
+        """
+        with self._lock:
+            if not self._plans:
+                raise ValueError(f"{self.__name__}.save: call {self.__name__} first")
+            save(next(reversed(self._plans.values()))[-1], path)
 
     def clear(self) -> None:
         """Forget all programs. The next call records anew."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from fastnn._core import Array
 
-READ, READ_IN_PLACE, WRITE, UPDATE, ADDED = range(5)  # roles, as in _core.get_ops()
+READ, READ_IN_PLACE, WRITE, UPDATE, ADDED, MOVED = range(6)  # roles, as in _core.get_ops()
 
 OPS = _core.get_ops()
 FIELDS = _core.get_fields()
@@ -170,8 +170,8 @@ class Graph:
             (address,) = struct.unpack_from("P", args, at)
             if not address:
                 continue
-            if role == ADDED:
-                role = UPDATE if args[flag] else WRITE
+            if role in (ADDED, MOVED):
+                role = UPDATE if args[flag] else WRITE if role == ADDED else READ
             operands.append(Operand(name, at, role, *self.locate(address)))
         return operands
 
