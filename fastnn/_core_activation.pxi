@@ -6,6 +6,7 @@ cdef object activation_forward(const char *func, fnn_activation activation, obje
                                double p0=0, double p1=0, double p2=0):
     cdef Array vx, vy
     cdef fnn_activation_args args
+    blank(&args, sizeof(args))
     cdef fnn_status status
     cdef fnn_dtype dtype
     cdef object x_ = load(&vx, x, func, b"x")
@@ -32,6 +33,7 @@ cdef object activation_backward(const char *func, fnn_activation activation, obj
                                 double p2=0):
     cdef Array vdy, vy, vdx
     cdef fnn_activation_args args
+    blank(&args, sizeof(args))
     cdef fnn_status status
     cdef fnn_dtype dtype
     cdef object dy_ = load(&vdy, dy, func, b"dy")

@@ -28,6 +28,7 @@ def bias_backward(dy, *, bint accumulate=False, out=None):
     """
     cdef Array vdy, vout
     cdef fnn_bias_backward_args args
+    blank(&args, sizeof(args))
     cdef fnn_status status
     cdef fnn_dtype dtype
     cdef int i

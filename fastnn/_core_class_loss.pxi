@@ -288,6 +288,7 @@ cdef object softmax_cross_entropy_(object logits, object labels, object label_sm
                                    object weight, object ignore_index, object reduction,
                                    object out):
     cdef fnn_class_loss_args args
+    blank(&args, sizeof(args))
     cdef const char *func = b"softmax_cross_entropy"
     args.label_smoothing = parse_real(label_smoothing, func, b"label_smoothing")
     if not 0 <= args.label_smoothing <= 1:
@@ -350,6 +351,7 @@ def nll(log_probabilities, labels, *, weight=None, ignore_index=-100, reduction=
         reduction, or out overlapping an input, log_probabilities only in part.
     """
     cdef fnn_class_loss_args args
+    blank(&args, sizeof(args))
     return class_loss(fnn_nll, b"nll", b"log_probabilities", log_probabilities, labels, False,
                       weight, ignore_index, reduction, &args, out)
 
@@ -396,6 +398,7 @@ def multi_margin(scores, labels, *, p=1, margin=1.0, weight=None, reduction="mea
         not above 0, an unknown reduction, or out overlapping an input, scores only in part.
     """
     cdef fnn_class_loss_args args
+    blank(&args, sizeof(args))
     args.power = parse_integer(p, 1, b"multi_margin", b"p")
     if args.power > 2:
         raise ValueError(f"multi_margin: p must be 1 or 2, not {p}")

@@ -136,6 +136,7 @@ def conv2d(x, w, b=None, *, stride=1, padding=0, dilation=1, groups=1, activatio
     """
     cdef Array vx, vw, vb, vy
     cdef fnn_conv2d_forward_args args
+    blank(&args, sizeof(args))
     cdef fnn_status status
     cdef fnn_dtype dtype
     cdef object x_ = load(&vx, x, b"conv2d", b"x")
@@ -209,6 +210,7 @@ def conv2d_backward_input(dy, w, x_shape, *, stride=1, padding=0, dilation=1, gr
     """
     cdef Array vdy, vw, vdx
     cdef fnn_conv2d_backward_input_args args
+    blank(&args, sizeof(args))
     cdef fnn_status status
     cdef fnn_dtype dtype
     cdef object dy_ = load(&vdy, dy, b"conv2d_backward_input", b"dy")
@@ -278,6 +280,7 @@ def conv2d_backward_weight(dy, x, w_shape, *, stride=1, padding=0, dilation=1, g
     """
     cdef Array vdy, vx, vdw
     cdef fnn_conv2d_backward_weight_args args
+    blank(&args, sizeof(args))
     cdef fnn_status status
     cdef fnn_dtype dtype
     cdef object dy_ = load(&vdy, dy, b"conv2d_backward_weight", b"dy")

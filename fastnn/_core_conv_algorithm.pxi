@@ -50,6 +50,7 @@ def get_conv2d_algorithms(x_shape, w_shape, *, dtype=np_float32, stride=1, paddi
         Shapes do not match.
     """
     cdef fnn_conv2d_choice_args args
+    blank(&args, sizeof(args))
     cdef fnn_conv_algorithm chosen = FNN_CONV_AUTO
     dtype = np.dtype(dtype)
     if dtype not in (np_float32, np_float64):

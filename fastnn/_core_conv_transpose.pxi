@@ -130,6 +130,7 @@ def conv_transpose2d(x, w, b=None, *, stride=1, padding=0, output_padding=0, dil
     """
     cdef Array vx, vw, vb, vy
     cdef fnn_conv2d_backward_input_args args
+    blank(&args, sizeof(args))
     cdef Transposed t
     cdef fnn_status status
     cdef fnn_dtype dtype
@@ -205,6 +206,7 @@ def conv_transpose2d_backward_input(dy, w, *, stride=1, padding=0, output_paddin
     """
     cdef Array vdy, vw, vdx
     cdef fnn_conv2d_forward_args args
+    blank(&args, sizeof(args))
     cdef Transposed t
     cdef fnn_status status
     cdef fnn_dtype dtype
@@ -289,6 +291,7 @@ def conv_transpose2d_backward_weight(dy, x, w_shape, *, stride=1, padding=0, out
     """
     cdef Array vdy, vx, vdw
     cdef fnn_conv2d_backward_weight_args args
+    blank(&args, sizeof(args))
     cdef Transposed t
     cdef fnn_status status
     cdef fnn_dtype dtype

@@ -20,6 +20,7 @@ cdef object drop(const char *func, const char *name, object x, object p, object 
                  object out):
     cdef Array vx, vout
     cdef fnn_dropout_args args
+    blank(&args, sizeof(args))
     cdef fnn_status status
     cdef fnn_dtype dtype
     cdef object x_ = load(&vx, x, func, name)

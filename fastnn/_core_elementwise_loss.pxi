@@ -6,6 +6,7 @@ cdef object elementwise_loss(const char *func, fnn_loss kind, const char *y_name
                              double parameter, object reduction, object out):
     cdef Array vy, vt, vdy, vweight, vpos_weight, vlosses
     cdef fnn_elementwise_loss_args args
+    blank(&args, sizeof(args))
     cdef fnn_status status
     cdef fnn_dtype dtype
     cdef double loss = 0

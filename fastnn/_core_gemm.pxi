@@ -146,6 +146,7 @@ cdef object gemm_(object a, object b, bint trans_a, bint trans_b, double alpha, 
                   object out):
     cdef Array va, vb, vc, vbias, vout, vmask, vmask_out
     cdef fnn_gemm_args args
+    blank(&args, sizeof(args))
     cdef Py_ssize_t K
     cdef object c_ = None
     cdef object bias_ = None
@@ -279,6 +280,7 @@ linear = fast(linear, linear_fast)
 cdef object linear_(object x, object w, object b, object activation, object out):
     cdef Array vx, vw, vb, vout
     cdef fnn_gemm_args args
+    blank(&args, sizeof(args))
     cdef int i
     cdef object x_ = load(&vx, x, b"linear", b"x")
     cdef object w_ = None

@@ -41,6 +41,7 @@ def group_norm(x, num_groups, weight=None, bias=None, *, eps=1e-5, bint return_s
     cdef const char *func = b"group_norm"
     cdef Array vx, vweight, vbias, vmean, vinv, vy
     cdef fnn_group_norm_forward_args args
+    blank(&args, sizeof(args))
     cdef fnn_status status
     cdef fnn_dtype dtype
     cdef object x_ = load(&vx, x, func, b"x")
@@ -116,6 +117,7 @@ def group_norm_backward(dy, x, mean, inv_std, weight=None, *, out=None):
     cdef const char *func = b"group_norm_backward"
     cdef Array vdy, vx, vmean, vinv, vweight, vdx, vdweight, vdbias
     cdef fnn_group_norm_backward_args args
+    blank(&args, sizeof(args))
     cdef fnn_status status
     cdef fnn_dtype dtype
     cdef object dy_ = load(&vdy, dy, func, b"dy")

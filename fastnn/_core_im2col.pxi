@@ -31,6 +31,7 @@ def im2col(x, kernel_size, *, stride=1, padding=0, dilation=1, out=None):
     """
     cdef Array vx, vcols
     cdef fnn_im2col_args args
+    blank(&args, sizeof(args))
     cdef fnn_status status
     cdef fnn_dtype dtype
     cdef int64_t KH, KW
@@ -84,6 +85,7 @@ def col2im(cols, x_shape, kernel_size, *, stride=1, padding=0, dilation=1, out=N
     """
     cdef Array vcols, vdx
     cdef fnn_col2im_args args
+    blank(&args, sizeof(args))
     cdef fnn_status status
     cdef fnn_dtype dtype
     cdef int64_t KH, KW

@@ -19,6 +19,7 @@ cdef object row_norm(const char *func, object x, object normalized_shape, object
                      object bias, object eps, bint centered, bint return_stats, object out):
     cdef Array vx, vweight, vbias, vmean, vinv, vy
     cdef fnn_layer_norm_forward_args args
+    blank(&args, sizeof(args))
     cdef fnn_status status
     cdef fnn_dtype dtype
     cdef object mean = None
@@ -64,6 +65,7 @@ cdef object row_norm_backward(const char *func, object dy, object x, object mean
                               object weight, bint centered, object out):
     cdef Array vdy, vx, vmean, vinv, vweight, vdx, vdweight, vdbias
     cdef fnn_layer_norm_backward_args args
+    blank(&args, sizeof(args))
     cdef fnn_status status
     cdef fnn_dtype dtype
     cdef object mean_ = None, dbias = None

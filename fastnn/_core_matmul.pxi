@@ -75,6 +75,7 @@ def pack(w, *, bint trans_b=True):
     """
     cdef Array view
     cdef fnn_pack_args args
+    blank(&args, sizeof(args))
     cdef fnn_status status
     cdef PackedMatrix packed
     cdef Array memory
@@ -172,6 +173,7 @@ matmul = fast(matmul, matmul_fast)
 cdef object matmul_(object a, object b, object out):
     cdef Array va, vb, vout
     cdef fnn_matmul_args args
+    blank(&args, sizeof(args))
     cdef fnn_gemm_args *g = &args.product
     cdef fnn_status status
     cdef int d, dims

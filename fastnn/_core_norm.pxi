@@ -134,6 +134,7 @@ def batch_norm(x, weight=None, bias=None, running_mean=None, running_var=None, *
     cdef const char *func = b"batch_norm"
     cdef Array vx, vweight, vbias, vmean, vinv, vy, vrunning_mean, vrunning_var
     cdef fnn_batch_norm_forward_args args
+    blank(&args, sizeof(args))
     cdef fnn_status status
     cdef fnn_dtype dtype
     cdef object mean = None, inv_std = None
@@ -262,6 +263,7 @@ def batch_norm_backward(dy, x, mean, inv_std, weight=None, *, y=None, out=None):
     cdef const char *func = b"batch_norm_backward"
     cdef Array vdy, vx, vy, vmean, vinv, vweight, vdx, vdweight, vdbias
     cdef fnn_batch_norm_backward_args args
+    blank(&args, sizeof(args))
     cdef fnn_status status
     cdef fnn_dtype dtype
     cdef object y_ = None

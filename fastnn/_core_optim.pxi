@@ -77,6 +77,7 @@ def sgd_step(w, dw, v, hyper, *, bint nesterov=False):
     cdef Array views[MAX_BUFFERS]
     cdef Array vhyper
     cdef fnn_sgd_step_args args
+    blank(&args, sizeof(args))
     cdef fnn_status status
     cdef fnn_dtype dtype
     if v is None:
@@ -135,6 +136,7 @@ def adam_step(w, dw, m, v, vmax, hyper, *, bint decoupled=False):
     cdef Array views[MAX_BUFFERS]
     cdef Array vhyper
     cdef fnn_adam_step_args args
+    blank(&args, sizeof(args))
     cdef fnn_status status
     cdef fnn_dtype dtype
     load_buffers(views, (w, dw, m, v, vmax), ADAM_NAMES, hyper, &vhyper, b"adam_step")
@@ -188,6 +190,7 @@ def rmsprop_step(w, dw, v, mean, b, hyper):
     cdef Array views[MAX_BUFFERS]
     cdef Array vhyper
     cdef fnn_rmsprop_step_args args
+    blank(&args, sizeof(args))
     cdef fnn_status status
     cdef fnn_dtype dtype
     load_buffers(views, (w, dw, v, mean, b), RMSPROP_NAMES, hyper, &vhyper, b"rmsprop_step")
@@ -233,6 +236,7 @@ def adagrad_step(w, dw, v, hyper):
     cdef Array views[MAX_BUFFERS]
     cdef Array vhyper
     cdef fnn_adagrad_step_args args
+    blank(&args, sizeof(args))
     cdef fnn_status status
     cdef fnn_dtype dtype
     load_buffers(views, (w, dw, v), SGD_NAMES, hyper, &vhyper, b"adagrad_step")
@@ -277,6 +281,7 @@ def adadelta_step(w, dw, v, d, hyper):
     cdef Array views[MAX_BUFFERS]
     cdef Array vhyper
     cdef fnn_adadelta_step_args args
+    blank(&args, sizeof(args))
     cdef fnn_status status
     cdef fnn_dtype dtype
     load_buffers(views, (w, dw, v, d), ADADELTA_NAMES, hyper, &vhyper, b"adadelta_step")
@@ -323,6 +328,7 @@ def vector_norm(x, *, ord=2, out=None):
     """
     cdef Array vx, vout
     cdef fnn_vector_norm_args args
+    blank(&args, sizeof(args))
     cdef fnn_status status
     cdef fnn_dtype dtype
     cdef double norm
@@ -373,6 +379,7 @@ def clip(x, norm, max_norm):
     """
     cdef Array vx, vnorm
     cdef fnn_clip_args args
+    blank(&args, sizeof(args))
     cdef fnn_status status
     cdef fnn_dtype dtype
     load(&vx, x, b"clip", b"x")

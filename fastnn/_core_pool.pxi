@@ -75,6 +75,7 @@ def max_pool2d(x, kernel_size, *, stride=None, padding=0, bint ceil_mode=False, 
     """
     cdef Array vx, vy
     cdef fnn_max_pool2d_forward_args args
+    blank(&args, sizeof(args))
     cdef fnn_status status
     cdef fnn_dtype dtype
     cdef object x_ = load(&vx, x, b"max_pool2d", b"x")
@@ -148,6 +149,7 @@ def max_pool2d_backward(dy, indices, x_shape, kernel_size, *, stride=None, paddi
     """
     cdef Array vdy, vdx, vindices
     cdef fnn_max_pool2d_backward_args args
+    blank(&args, sizeof(args))
     cdef fnn_status status
     cdef fnn_dtype dtype
     cdef object dy_ = load(&vdy, dy, b"max_pool2d_backward", b"dy")
@@ -237,6 +239,7 @@ def avg_pool2d(x, kernel_size, *, stride=None, padding=0, bint ceil_mode=False,
     """
     cdef Array vx, vy
     cdef fnn_avg_pool2d_args args
+    blank(&args, sizeof(args))
     cdef fnn_status status
     cdef fnn_dtype dtype
     cdef object x_ = load(&vx, x, b"avg_pool2d", b"x")
@@ -287,6 +290,7 @@ def avg_pool2d_backward(dy, x_shape, kernel_size, *, stride=None, padding=0, bin
     """
     cdef Array vdy, vdx
     cdef fnn_avg_pool2d_args args
+    blank(&args, sizeof(args))
     cdef fnn_status status
     cdef fnn_dtype dtype
     cdef object dy_ = load(&vdy, dy, b"avg_pool2d_backward", b"dy")

@@ -5,6 +5,7 @@
 # the args of later kernels are recognised.
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.string cimport memset
 
 cdef int recordings = 0   # Recorders at work, of all threads
 
@@ -16,6 +17,12 @@ cdef bint is_recording() noexcept:
 cdef Recorder recorder():
     """The Recorder of this thread, which must record."""
     return <Recorder>fnn_record_context()
+
+
+cdef inline void blank(void *args, size_t size) noexcept:
+    """Clear args that may be recorded, so that programs hold nothing that chance has left there."""
+    if recordings > 0:
+        memset(args, 0, size)
 
 
 cdef void tell(void *context, int op, fnn_dtype dtype, const void *args) noexcept with gil:
@@ -239,6 +246,7 @@ cdef int assign_views(Array *out, Array *x, const uint8_t *mask, bint accumulate
                       const char *func) except -1:
     """out = x, or out += x, by the kernel; x NULL: zeros. Both have one shape."""
     cdef fnn_copy_args args
+    blank(&args, sizeof(args))
     cdef fnn_status status
     cdef int d = -1, i
     cdef Py_ssize_t xs
@@ -341,6 +349,7 @@ def advance(counter, amount, *, bint before=False):
     before : bool
     """
     cdef fnn_advance_args args
+    blank(&args, sizeof(args))
     cdef fnn_status status
     cdef object old = None
     if counter.dtype not in COUNTERS:

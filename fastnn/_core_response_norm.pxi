@@ -5,6 +5,7 @@ cdef object response_norm(const char *func, object x, object dy, object size, ob
     """Forward where dy is None."""
     cdef Array vx, vdy, vout
     cdef fnn_local_response_norm_args args
+    blank(&args, sizeof(args))
     cdef fnn_status status
     cdef fnn_dtype dtype
     cdef object dy_ = None

@@ -57,6 +57,7 @@ cdef object softmax_forward(const char *func, fnn_softmax kind, object x, object
                             bint keepdims, object out):
     cdef Array vx, vy
     cdef fnn_softmax_args args
+    blank(&args, sizeof(args))
     cdef object x_ = load(&vx, x, func, b"x")
     cdef int along = rows_along(&vx, axis, &args, func, b"x")
     cdef bint reduces = kind == FNN_LOGSUMEXP
@@ -84,6 +85,7 @@ cdef object softmax_gradient(const char *func, fnn_softmax kind, object dy, obje
     """Of softmax and log_softmax."""
     cdef Array vdy, vy, vdx
     cdef fnn_softmax_args args
+    blank(&args, sizeof(args))
     cdef object dy_ = load(&vdy, dy, func, b"dy")
     cdef object y_ = load(&vy, y, func, b"y")
     rows_along(&vdy, axis, &args, func, b"dy")
@@ -273,6 +275,7 @@ def logsumexp_backward(dy, x, y, *, axis=-1, keepdims=False, out=None):
     """
     cdef Array vdy, vx, vy, vdx
     cdef fnn_softmax_args args
+    blank(&args, sizeof(args))
     cdef const char *func = b"logsumexp_backward"
     cdef object dy_ = load(&vdy, dy, func, b"dy")
     cdef object x_ = load(&vx, x, func, b"x")

@@ -26,6 +26,7 @@ def global_avg_pool2d(x, *, out=None):
     """
     cdef Array vx, vy
     cdef fnn_avg_pool2d_args args
+    blank(&args, sizeof(args))
     cdef fnn_status status
     cdef fnn_dtype dtype
     cdef object x_ = load(&vx, x, b"global_avg_pool2d", b"x")
@@ -71,6 +72,7 @@ def global_avg_pool2d_backward(dy, x_shape, *, out=None):
     """
     cdef Array vdy, vdx
     cdef fnn_avg_pool2d_args args
+    blank(&args, sizeof(args))
     cdef fnn_status status
     cdef fnn_dtype dtype
     cdef object dy_ = load(&vdy, dy, b"global_avg_pool2d_backward", b"dy")
@@ -139,6 +141,7 @@ def subsample2d(x, coefficient, bias, kernel_size=2, *, stride=None, activation=
     """
     cdef Array vx, vcoefficient, vbias, vy
     cdef fnn_subsample2d_forward_args args
+    blank(&args, sizeof(args))
     cdef fnn_status status
     cdef fnn_dtype dtype
     cdef object x_ = load(&vx, x, b"subsample2d", b"x")
@@ -205,6 +208,7 @@ def subsample2d_backward_input(dy, coefficient, x_shape, kernel_size=2, *, strid
     """
     cdef Array vdy, vcoefficient, vdx
     cdef fnn_subsample2d_backward_input_args args
+    blank(&args, sizeof(args))
     cdef fnn_status status
     cdef fnn_dtype dtype
     cdef const char *func = b"subsample2d_backward_input"
@@ -268,6 +272,7 @@ def subsample2d_backward_coefficient(dy, x, kernel_size=2, *, stride=None, bint 
     """
     cdef Array vdy, vx, vout
     cdef fnn_subsample2d_backward_coefficient_args args
+    blank(&args, sizeof(args))
     cdef fnn_status status
     cdef fnn_dtype dtype
     cdef const char *func = b"subsample2d_backward_coefficient"
