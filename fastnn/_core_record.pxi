@@ -1,8 +1,8 @@
-# Recording. While a thread records, kernels do not run but are told to its Recorder; what they return
-# are Symbols, and arrays that are none are captured where they lie.
+# Recording. While a thread records, kernels do not run but are told to its Recorder; what they
+# return are Symbols, and arrays that are none are captured where they lie.
 #
-# A Symbol has memory of its own that nobody reads or writes: its address is by which the pointers in
-# the args of later kernels are recognised.
+# A Symbol has memory of its own that nobody reads or writes: by its address the pointers in the
+# args of later kernels are recognised.
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.string cimport memset

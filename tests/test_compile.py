@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from compiling import assert_same_state, assert_steps_equal, image_batches, state_of, training_step
 
 import fastnn
+from compiling import assert_same_state, assert_steps_equal, image_batches, state_of, training_step
 from fastnn import nn, optim
 from fastnn.program.build import PASSES
 
@@ -119,7 +119,8 @@ def test_inference() -> None:
 def test_results_are_new_arrays() -> None:
     double = fastnn.compile(lambda x: fastnn.gemm(x, x))
     a, b = double(np.eye(3)), double(2 * np.eye(3))
-    assert np.array_equal(a, np.eye(3)) and np.array_equal(b, 4 * np.eye(3))
+    assert np.array_equal(a, np.eye(3))
+    assert np.array_equal(b, 4 * np.eye(3))
 
 
 def test_gradient_accumulation() -> None:
@@ -180,7 +181,12 @@ def test_frozen_layers_and_shared_weights() -> None:
         rng = np.random.default_rng(0)
         twice = nn.Linear(12, 12, rng=rng)
         model = nn.Sequential(
-            nn.Flatten(), nn.Linear(432, 12, rng=rng), twice, nn.ReLU(), twice, nn.ELU(),
+            nn.Flatten(),
+            nn.Linear(432, 12, rng=rng),
+            twice,
+            nn.ReLU(),
+            twice,
+            nn.ELU(),
             nn.Linear(12, 5, rng=rng),
         )
         return model, optim.SGD([*twice.parameters(), *model[6].parameters()], lr=0.1, momentum=0.5)
@@ -222,7 +228,8 @@ def test_two_models_in_one_step() -> None:
         z, t = rng.standard_normal((8, 4)), rng.integers(0, 2, (8, 1)).astype(np.float64)
         z, t = z.astype(np.float32), t.astype(np.float32)
         expected, actual = eager(z, t), compiled(z, t)
-        assert actual["loss"] == expected["loss"] and list(actual) == list(expected)
+        assert actual["loss"] == expected["loss"]
+        assert list(actual) == list(expected)
         assert np.array_equal(actual["fake"], expected["fake"])
         for a, b in zip(actual["score"], expected["score"], strict=True):
             assert np.array_equal(a, b)
@@ -246,9 +253,12 @@ def test_what_is_returned() -> None:
         expected = (z, z.reshape(6), z.T, z[1], z[:, ::-2], x, x[0], table, None, 3)
         for actual, wanted in zip(result, expected, strict=False):
             assert np.array_equal(actual, wanted)
-        assert result[5] is x and result[7] is table and result[10][0] is result[0]
+        assert result[5] is x
+        assert result[7] is table
+        assert result[10][0] is result[0]
         assert result[11].shape == (0, 2)
-        assert np.shares_memory(result[1], result[0]) and np.shares_memory(result[6], x)
+        assert np.shares_memory(result[1], result[0])
+        assert np.shares_memory(result[6], x)
 
 
 def test_arguments_in_containers_and_keywords() -> None:
@@ -305,7 +315,8 @@ def test_strided_out() -> None:
     out = np.zeros((4, 6))
     relu = fastnn.compile(lambda x: fastnn.relu(x, out=out[:, ::2]))
     x = np.arange(12.0).reshape(4, 3)
-    assert np.array_equal(relu(x), x) and np.array_equal(out[:, ::2], x)
+    assert np.array_equal(relu(x), x)
+    assert np.array_equal(out[:, ::2], x)
     assert not out[:, 1::2].any()
 
 
@@ -339,9 +350,11 @@ def test_programs_are_bounded() -> None:
     for n in (1, 2, 3, 4, 5, 1, 5):
         assert len(relu(np.ones(n))) == n
     assert len(relu.programs()) == 3
-    assert "relu" not in relu.programs()[0] and "float64[5]" in relu.programs()[-1]
+    assert "relu" not in relu.programs()[0]
+    assert "float64[5]" in relu.programs()[-1]
     relu.clear()
-    assert relu.programs() == [] and relu.explain() == "nothing has been recorded yet"
+    assert relu.programs() == []
+    assert relu.explain() == "nothing has been recorded yet"
 
 
 def test_explain_and_profile() -> None:
@@ -349,12 +362,21 @@ def test_explain_and_profile() -> None:
     batch = image_batches(1)[0]
     step(*batch)
     text = step.explain()
-    for part in ("conv2d_forward [winograd]", "conv2d_forward [direct]", "+ relu", "sgd_step",
-                 "arena: ", "line ", "x 4x12x12x3 input", "w 8x3x3x3"):
+    for part in (
+        "conv2d_forward [winograd]",
+        "conv2d_forward [direct]",
+        "+ relu",
+        "sgd_step",
+        "arena: ",
+        "line ",
+        "x 4x12x12x3 input",
+        "w 8x3x3x3",
+    ):
         assert part in text or part == "conv2d_forward [winograd]", part
     step.profile()
     for _ in range(3):
         step(*batch)
-    assert "3 timed calls" in step.explain() and " us  line" in step.explain()
+    assert "3 timed calls" in step.explain()
+    assert " us  line" in step.explain()
     step.profile(False)
     assert " us  line" not in step.explain()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
+import fastnn
 from bits import assert_same_bits
 from calls import Call, calls
 from geometry import CONVS
-
-import fastnn
 
 CALLS = [
     (dtype, call)

@@ -9,13 +9,13 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from compiling import assert_same_state, image_batches, state_of, training_step
-from test_compile import make
 
 import fastnn
+from compiling import assert_same_state, image_batches, state_of, training_step
 from fastnn import nn, optim
 from fastnn.program.arena import Life, place
 from fastnn.program.build import Plan
+from test_compile import make
 
 
 def plan_of(compiled: fastnn.program.CompiledFunction) -> Plan:
@@ -34,7 +34,11 @@ def narrow_vgg() -> tuple[nn.Module, optim.SGD]:
         layers.append(nn.ReLU())
         channels = width
     model = nn.Sequential(
-        *layers, nn.Flatten(), nn.Linear(128, 64, rng=rng), nn.ReLU(), nn.Dropout(0.5, rng=rng),
+        *layers,
+        nn.Flatten(),
+        nn.Linear(128, 64, rng=rng),
+        nn.ReLU(),
+        nn.Dropout(0.5, rng=rng),
         nn.Linear(64, 5, rng=rng),
     )
     return model, optim.SGD(model, lr=0.01, momentum=0.9)
@@ -53,9 +57,7 @@ def test_live_buffers_do_not_share_memory(build: object) -> None:
         needed = {b for b in written_before & later if b.in_arena}
         touched = {o.buffer for o in op.operands if o.buffer.in_arena}
         for a, b in itertools.combinations(needed | touched, 2):
-            apart = (
-                offsets[a] + a.nbytes <= offsets[b] or offsets[b] + b.nbytes <= offsets[a]
-            )
+            apart = offsets[a] + a.nbytes <= offsets[b] or offsets[b] + b.nbytes <= offsets[a]
             # an op may write over what it reads for the last time
             in_place = {a, b} <= touched and offsets[a] == offsets[b] and not {a, b} <= needed
             assert apart or in_place, (i, op, a, b)

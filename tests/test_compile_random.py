@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from compiling import assert_steps_equal, image_batches
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from compiling import assert_steps_equal, image_batches
 from fastnn import nn, optim
 
 POINTWISE = (nn.ReLU, nn.Tanh, nn.Sigmoid, nn.ELU, nn.SiLU, nn.GELU, nn.LeakyReLU, nn.Softplus)
@@ -28,7 +28,9 @@ def stacks(draw: st.DrawFn) -> tuple[list[tuple], int]:
             layers.append((kind,))
             size //= 2
         elif kind == "norm":
-            layers.append(("norm", channels, draw(st.sampled_from(["batch", "batch relu", "group"]))))
+            layers.append(
+                ("norm", channels, draw(st.sampled_from(["batch", "batch relu", "group"])))
+            )
         elif kind == "point":
             layers.append(("point", draw(st.integers(0, len(POINTWISE) - 1))))
         elif kind == "drop":

@@ -10,10 +10,10 @@ import threading
 import time
 
 import numpy as np
-from compiling import image_batches, training_step
-from test_compile import make
 
 import fastnn
+from compiling import image_batches, training_step
+from test_compile import make
 
 
 def test_two_threads_call_one_function() -> None:

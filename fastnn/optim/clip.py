@@ -6,8 +6,6 @@ import math
 from collections.abc import Iterable
 from numbers import Real
 
-import numpy as np
-
 from fastnn import _core
 from fastnn.nn import Module, Parameter
 from fastnn.optim.flat import collect

@@ -96,9 +96,7 @@ def build(
     if "fusion" not in disabled:
         for fuse in fusion.PASSES:
             ops = fuse(ops)
-    placement = place(
-        ops, in_place="in_place" not in disabled, reuse="reuse" not in disabled
-    )
+    placement = place(ops, in_place="in_place" not in disabled, reuse="reuse" not in disabled)
     locate = _Locator(placement)
     waits = conflicts(ops, placement.offsets)
     steps = [
@@ -111,7 +109,7 @@ def build(
         )
         for op, wait in zip(ops, waits, strict=True)
     ]
-    symbols = dict((position, symbol) for symbol, position in recording.inputs)
+    symbols = {position: symbol for symbol, position in recording.inputs}
     program = _core.Program(
         steps,
         placement.size,
@@ -176,8 +174,10 @@ class _Returned:
     ) -> None:
         self._graph = graph
         self._recorder = recording.recorder
-        self._positions = {buffer: recording.inputs[buffer.external][1]  # type: ignore[index]
-                           for buffer in inputs.values()}
+        self._positions = {
+            buffer: recording.inputs[buffer.external][1]  # type: ignore[index]
+            for buffer in inputs.values()
+        }
         self._outputs = outputs
         self._first = len(recording.inputs)
 
@@ -196,8 +196,16 @@ class _Returned:
 
     def _of_symbol(self, symbol: Any) -> tuple[Any, ...]:
         address = _core.get_address(symbol)
-        low = min([address, *(address + (n - 1) * s for n, s in
-                              zip(symbol.shape, symbol.strides, strict=True) if s < 0)])
+        low = min(
+            [
+                address,
+                *(
+                    address + (n - 1) * s
+                    for n, s in zip(symbol.shape, symbol.strides, strict=True)
+                    if s < 0
+                ),
+            ]
+        )
         buffer, _ = self._graph.locate(low)
         if self._recorder.is_number(symbol):
             buffer.kind = "number"

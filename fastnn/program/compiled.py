@@ -29,6 +29,8 @@ class CompiledFunction:
     ----------
     function : callable
         The function itself, which computes step by step.
+    name : str
+        Its name.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class CompiledFunction:
                 f"compile: unknown passes {', '.join(unknown)}; valid are {', '.join(PASSES)}"
             )
         functools.update_wrapper(self, function)
+        self.name: str = getattr(function, "__name__", type(function).__name__)
         self.function = function
         self._disabled = frozenset(disable)
         self._max_programs = max_programs
@@ -96,7 +99,7 @@ class CompiledFunction:
         """
         with self._lock:
             if not self._plans:
-                raise ValueError(f"{self.__name__}.save: call {self.__name__} first")
+                raise ValueError(f"{self.name}.save: call {self.name} first")
             save(next(reversed(self._plans.values()))[-1], path)
 
     def clear(self) -> None:
@@ -141,7 +144,7 @@ class CompiledFunction:
         if result is not _core.STALE:
             return result
         changes = _core.get_changes()
-        if not plan.bindings.hold(self.__name__):
+        if not plan.bindings.hold(self.name):
             plans.remove(plan)
             return _core.MISS
         plan.program.changes = changes
@@ -157,7 +160,7 @@ class CompiledFunction:
     def _record(self, args: tuple[Any, ...], kwargs: dict[str, Any], flat: tuple[Any, ...]) -> Plan:
         bindings = Bindings(self.function)
         recording = record(self.function, args, kwargs)
-        return build(self.__name__, recording, flat, bindings, self._disabled)
+        return build(self.name, recording, flat, bindings, self._disabled)
 
 
 def _is(a: Any, b: Any) -> bool:
@@ -194,14 +197,14 @@ def _signature(value: Any) -> Any:
 
 
 @overload
-def compile(  # noqa: A001
+def compile(
     function: Callable[..., Any], *, disable: Iterable[str] = ..., max_programs: int = ...
 ) -> CompiledFunction: ...
 @overload
-def compile(  # noqa: A001
+def compile(
     function: None = None, *, disable: Iterable[str] = ..., max_programs: int = ...
 ) -> Callable[[Callable[..., Any]], CompiledFunction]: ...
-def compile(  # noqa: A001
+def compile(
     function: Callable[..., Any] | None = None,
     *,
     disable: Iterable[str] = (),

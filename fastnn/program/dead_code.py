@@ -13,10 +13,7 @@ def remove_dead(ops: list[Op]) -> list[Op]:
     wanted: set[Buffer] = set()
     kept = []
     for op in reversed(ops):
-        if any(not buffer.in_arena or buffer in wanted for buffer in op.writes()):
-            wanted.update(op.reads())
-            kept.append(op)
-        elif any(buffer.kind == "number" for buffer in op.writes()):
+        if any(b.kind != "temporary" or b in wanted for b in op.writes()):
             wanted.update(op.reads())
             kept.append(op)
     return kept[::-1]

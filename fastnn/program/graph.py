@@ -190,8 +190,7 @@ def _buffers(recorder: Any, inputs: list[Any]) -> list[Buffer]:
     """Return all buffers by ascending address; what is captured and overlaps is one."""
     own = {id(symbol) for symbol in inputs}
     buffers = [
-        Buffer("input" if id(symbol) in own else "temporary", symbol)
-        for symbol in recorder.symbols
+        Buffer("input" if id(symbol) in own else "temporary", symbol) for symbol in recorder.symbols
     ]
     captured = [_extent(array) for array in recorder.captured.values()]
     captured.sort(key=lambda item: (item[0], item[1]))
