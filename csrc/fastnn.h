@@ -310,7 +310,7 @@ typedef struct fnn_batch_norm_forward_args {
     const void *weight, *bias;        /* (C); NULL: 1 and 0 */
     void *running_mean, *running_var; /* (C); both may be NULL in training */
     double momentum, eps;
-    const int64_t *batches; /* or NULL; else momentum is 1 / *batches, of which this is the last */
+    const int64_t *batches; /* or NULL; else momentum is 1 / (*batches + 1) */
     bool training, relu;
     double *mean, *inv_std; /* (C), in training */
     void *y;                /* (P, C); may be x */

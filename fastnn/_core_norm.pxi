@@ -111,7 +111,7 @@ def batch_norm(x, weight=None, bias=None, running_mean=None, running_var=None, *
     return_stats : bool, default False
         In training: return mean and 1 / sqrt(var + eps) too, for `batch_norm_backward`.
     batches : ndarray of int64, (), optional
-        How many batches there were, with this one: momentum is its reciprocal, which makes the
+        How many batches there were before: momentum is ``1 / (batches + 1)``, which makes the
         running statistics means over all batches.
     out : ndarray, same shape as x, optional
         May be x itself, which `batch_norm_backward` then cannot be given any more.

@@ -76,7 +76,7 @@ static void finish_statistics(const fnn_batch_norm_forward_args *a, const layout
     a->mean[c] = mean;
     a->inv_std[c] = 1 / sqrt(squares / (double)max_i64(a->P, 1) + a->eps);
     if (!a->running_mean || a->P < 2) return;
-    const double momentum = a->batches ? 1 / (double)*a->batches : a->momentum;
+    const double momentum = a->batches ? 1 / ((double)*a->batches + 1) : a->momentum;
     move_towards(mean, momentum, (real *)a->running_mean + c);
     move_towards(squares / (double)(a->P - 1), momentum, (real *)a->running_var + c);
 }

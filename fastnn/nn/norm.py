@@ -75,8 +75,6 @@ class _BatchNorm(Module):
         """
         self._check_ndim(x)
         weight, bias, batches = self.weight, self.bias, self.num_batches_tracked.data
-        if x.size > 0:
-            _core.advance(batches, 1)
         y, mean, inv_std = _core.batch_norm(
             x,
             _data(weight),
@@ -89,6 +87,8 @@ class _BatchNorm(Module):
             activation=self.activation,
             return_stats=True,
         )
+        if x.size > 0:
+            _core.advance(batches, 1)
         rectified = y if self.activation else None
         y_shape = y.shape
 
