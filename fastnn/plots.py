@@ -177,7 +177,9 @@ def plot_confusion(
             if i == j:
                 ax.text(j, i, f"{shares[i, i]:.0%}", ha="center", va="center", fontsize=7)
             elif matrix[i, j]:
-                ax.text(j, i, str(matrix[i, j]), ha="center", va="center", fontsize=7)
+                colour = "white" if shades[i, j] > 0.6 * shades.max() else "black"
+                text = str(matrix[i, j])
+                ax.text(j, i, text, ha="center", va="center", fontsize=7, color=colour)
         ax.set_xticks(range(n), names, rotation=0 if max(map(len, names)) < 3 else 90)
         ax.set_yticks(range(n), names)
     ax.tick_params(labelsize=8, length=0)
@@ -245,12 +247,11 @@ def plot_filters(
     limit = max(float(np.abs(shown).max()), 1e-9)
     if shown.shape[3] != 3:
         shown = shown.mean(3)
-        style = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
     else:
-        shown, style = 0.5 + 0.5 * shown / limit, {}
+        shown = 0.5 + 0.5 * shown / limit
     figure, axes = _grid(len(shown), columns)
     for ax, image in zip(axes, shown, strict=False):
-        ax.imshow(image, interpolation="nearest", **style)
+        ax.imshow(image, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
     more = f", the first {len(shown)}" if len(shown) < len(filters) else ""
     text = f"{title}: " if title else ""
     figure.suptitle(f"{text}{len(filters)} filters{more}", x=0.01, ha="left", fontsize=10)
