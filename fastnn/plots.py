@@ -245,10 +245,7 @@ def plot_filters(
         raise ValueError("plot_filters: the first layer of this model has no images for weights")
     shown = filters[: columns * rows]
     limit = max(float(np.abs(shown).max()), 1e-9)
-    if shown.shape[3] != 3:
-        shown = shown.mean(3)
-    else:
-        shown = 0.5 + 0.5 * shown / limit
+    shown = 0.5 + 0.5 * shown / limit if shown.shape[3] == 3 else shown.mean(3)
     figure, axes = _grid(len(shown), columns)
     for ax, image in zip(axes, shown, strict=False):
         ax.imshow(image, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")

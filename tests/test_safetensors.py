@@ -78,7 +78,7 @@ def test_the_other_implementation(tmp_path):
     io.save_safetensors(ours, ARRAYS, {"a": "b"})
     read = other.load_file(ours)
     assert_equal({name: array.copy() for name, array in read.items()}, ARRAYS)
-    other.save_file({k: np.ascontiguousarray(v) for k, v in ARRAYS.items()}, theirs, {"a": "b"})
+    other.save_file({k: np.array(v, order="C") for k, v in ARRAYS.items()}, theirs, {"a": "b"})
     arrays, metadata = io.load_safetensors(theirs)
     assert_equal(arrays, ARRAYS)
     assert metadata == {"a": "b"}

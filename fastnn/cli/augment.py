@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -34,8 +35,7 @@ def build_transform(text: str) -> Callable[..., Any] | None:
     """Return the transform that a list of augmentations describes."""
     if not text:
         return None
-    from fastnn.data import transforms
-
+    transforms = importlib.import_module("fastnn.data.transforms")
     make: dict[str, Callable[[], Any]] = {
         "shift": lambda: transforms.Shift(2),
         "affine": lambda: transforms.Affine(),
@@ -43,4 +43,5 @@ def build_transform(text: str) -> Callable[..., Any] | None:
         "crop": lambda: transforms.PadCrop(4),
         "flip": lambda: transforms.HorizontalFlip(),
     }
-    return transforms.Compose([make[name]() for name in text.split(",")])
+    composed: Callable[..., Any] = transforms.Compose([make[name]() for name in text.split(",")])
+    return composed

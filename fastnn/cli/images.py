@@ -59,7 +59,8 @@ def _from_array(array: Array) -> Array:
 def _read_pnm(path: str) -> Array:
     with open(path, "rb") as file:
         data = file.read()
-    fields, position = [], 2
+    fields: list[int] = []
+    position = 2
     while len(fields) < 3:  # width, height, maximum
         while data[position : position + 1].isspace() or data[position : position + 1] == b"#":
             end = data.find(b"\n", position) if data[position : position + 1] == b"#" else position
@@ -129,7 +130,8 @@ def fit_image(pixels: Array, image_shape: tuple[int, ...], coding: dict[str, Any
     rows, columns = _resampling(pixels.shape[0], height), _resampling(pixels.shape[1], width)
     small = np.einsum("ih,hwc,jw->ijc", rows, pixels, columns, optimize=True)
     black, white = np.array(coding["black"]), np.array(coding["white"])
-    return (black + small * (white - black)).astype(np.float32)[np.newaxis]
+    coded: Array = (black + small * (white - black)).astype(np.float32)[np.newaxis]
+    return coded
 
 
 def _pad(pixels: Array, ratio: float, background: Array) -> Array:

@@ -123,8 +123,9 @@ def _fit(job: Job, out: str | None, every: int | None, resume: bool) -> training
     recipe, model = job.plan.recipe, job.model
     _, order_rng = np.random.default_rng(job.plan.seed).spawn(2)
     transform = build_transform(recipe.augment)
-    options = {} if transform is None else {"transform": transform}
-    batches = data.batches(*job.train, recipe.batch_size, shuffle=True, rng=order_rng, **options)
+    batches = data.batches(
+        *job.train, recipe.batch_size, shuffle=True, rng=order_rng, transform=transform
+    )
     optimizer = build_optimizer(model, recipe)
     with StopOnInterrupt() as interrupt, user_errors(status=1):
         try:

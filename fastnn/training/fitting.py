@@ -166,8 +166,7 @@ def _batches(train: Any, batch_size: int, rng: RNG, transform: Any) -> Batches:
     x, y = _pair("train", train)
     if not len(x):
         raise ValueError("fit: there are no training examples")
-    options = {} if transform is None else {"transform": transform}
-    return data.batches(x, y, batch_size, shuffle=True, rng=rng, **options)
+    return data.batches(x, y, batch_size, shuffle=True, rng=rng, transform=transform)
 
 
 def _pair(name: str, value: Any) -> tuple[Array, Array]:

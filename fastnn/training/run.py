@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastnn.optim import ReduceLROnPlateau, Schedule
 from fastnn.training.callbacks import Callback
@@ -62,7 +62,7 @@ class Run:
         compile: bool,
     ) -> None:
         self.model, self.optimizer, self.schedule = model, optimizer, schedule
-        self.batches: Any = batches
+        self.batches = batches
         self.validation, self.loss, self.epochs = validation, loss, epochs
         self.schedule_per, self.clip_norm = schedule_per, clip_norm
         self.callbacks = tuple(callbacks)
