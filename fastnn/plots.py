@@ -316,17 +316,18 @@ def plot_feature_maps(
     stages = [("image", image[np.newaxis]), *feature_maps(model, image[np.newaxis])][: rows + 1]
     if len(stages) == 1:
         raise ValueError("plot_feature_maps: this model has no feature maps")
-    figure = _figure(0.6 * columns + 0.8, 0.72 * len(stages) + 0.4)
-    axes = figure.subplots(len(stages), columns, squeeze=False)
-    for line, (name, maps) in zip(axes, stages, strict=True):
-        for ax in line:
-            ax.set_axis_off()
+    figure = _figure(0.6 * columns + 0.8, 0.78 * len(stages) + 0.4)
+    lines = figure.subplots(len(stages), 1, squeeze=False)[:, 0]
+    for ax, (name, maps) in zip(lines, stages, strict=True):
         height, width, channels = maps.shape[1:]
-        line[0].set_title(
-            f"{name} {height}x{width}x{channels}", loc="left", fontsize=7, pad=2, color="#555555"
-        )
-        for ax, channel in zip(line, np.moveaxis(maps[0], 2, 0), strict=False):
-            ax.imshow(channel, cmap="gray_r", interpolation="nearest")
+        text = f"{name} {height}x{width}x{channels}"
+        ax.set_title(text, loc="left", fontsize=7, pad=2, color="#555555")
+        for i, channel in enumerate(np.moveaxis(maps[0], 2, 0)[:columns]):
+            # many images on one axes: axes of their own would take seconds to lay out
+            place = (i, i + 0.94, 0, 0.94)
+            ax.imshow(channel, cmap="gray_r", interpolation="nearest", extent=place)
+        ax.set(xlim=(0, columns), ylim=(0, 1))
+        ax.set_axis_off()
     figure.suptitle(f"{title}: feature maps" if title else "", x=0.01, ha="left", fontsize=10)
     _save(figure, path)
 

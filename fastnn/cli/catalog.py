@@ -9,6 +9,7 @@ import numpy as np
 
 from fastnn import data, io, models
 from fastnn.cli.errors import UserError
+from fastnn.names import suggest
 
 if TYPE_CHECKING:
     from fastnn.data import Dataset, DatasetInfo
@@ -67,16 +68,29 @@ def load_model(path: str) -> tuple[Module, dict[str, Any]]:
     if metadata.get("format") != FORMAT:
         raise ValueError(f"{path}: not a model file of 'fastnn train'")
     try:
+        _check_metadata(metadata)
         # any seed: the weights are replaced
         model = models.create(metadata["model"], rng=0, **metadata["options"])
         model.load_state_dict(arrays)
-        for key in ("data", "image_shape", "classes", "pixels"):
-            metadata[key]
-    except KeyError as error:
-        raise ValueError(f"{path}: there is no {error}") from error
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
     return model, metadata
+
+
+def _check_metadata(metadata: dict[str, Any]) -> None:
+    """Raise ValueError if what `train` wrote beside the weights is not there."""
+    kinds = {"model": str, "options": dict, "data": str, "image_shape": list, "classes": list}
+    for key, kind in (kinds | {"pixels": dict}).items():
+        if not isinstance(metadata.get(key), kind):
+            raise ValueError(f"no valid {key!r} among the metadata")
+    if metadata["data"] not in data.names():
+        raise ValueError(suggest("data set", metadata["data"], data.names()))
+    sizes, pixels = metadata["image_shape"], metadata["pixels"]
+    if len(sizes) != 3 or any(type(n) is not int or n < 1 for n in sizes):
+        raise ValueError(f"image_shape {sizes} is no shape (H, W, C)")
+    for key in ("black", "white"):
+        if np.shape(pixels.get(key)) != (sizes[2],):
+            raise ValueError(f"{key!r} of the pixels is not a value for each channel")
 
 
 def pixels_of(x: np.ndarray[Any, Any]) -> dict[str, Any]:

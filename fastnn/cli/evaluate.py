@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from typing import Any
 
 from fastnn import _core, training
 from fastnn.cli import results
@@ -39,14 +40,11 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _check_fit(metadata: dict[str, object], name: str, image: tuple[int, ...], label: int) -> None:
-    expected, classes = metadata["image_shape"], metadata["classes"]
-    assert isinstance(expected, list)
-    assert isinstance(classes, list)
-    if tuple(expected) != image:
+def _check_fit(metadata: dict[str, Any], name: str, image: tuple[int, ...], label: int) -> None:
+    expected, classes = tuple(metadata["image_shape"]), metadata["classes"]
+    if expected != image:
         raise UserError(
-            f"the model takes images of {shape(tuple(expected))}, those of {name} have "
-            f"{shape(image)}"
+            f"the model takes images of {shape(expected)}, those of {name} have {shape(image)}"
         )
     if label >= len(classes):
         raise UserError(f"the model has {len(classes)} classes, {name} has label {label}")

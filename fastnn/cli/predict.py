@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     scores = _core.softmax(outputs) if results.is_plain(model) else None
     rows = []
     for i, (path, label) in enumerate(zip(arguments.image, predictions.tolist(), strict=True)):
-        row: dict[str, Any] = {"file": path, "class": label, "name": classes[label]}
+        row: dict[str, Any] = {"file": path, "class": label, "name": str(classes[label])}
         if scores is not None:
             row["probability"] = float(scores[i, label])
             row["probabilities"] = scores[i].tolist()
