@@ -122,11 +122,17 @@ from fastnn.runtime import conv_algorithm, get_include, show_config, threads
 if TYPE_CHECKING:
     from fastnn import data, init, io, models, nn, optim, plots, program, reference, training
     from fastnn.program import compile
+    from fastnn.training import evaluate, fit, predict
 
 _SUBMODULES = frozenset(
     ("data", "init", "io", "models", "nn", "optim", "plots", "program", "reference", "training")
 )
-_FUNCTIONS = {"compile": "program"}
+_FUNCTIONS = {
+    "compile": "program",
+    "evaluate": "training",
+    "fit": "training",
+    "predict": "training",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -170,8 +176,10 @@ __all__ = [
     "dropout_backward",
     "elu",
     "elu_backward",
+    "evaluate",
     "exp",
     "exp_backward",
+    "fit",
     "gelu",
     "gelu_backward",
     "gemm",
@@ -225,6 +233,7 @@ __all__ = [
     "optim",
     "pack",
     "plots",
+    "predict",
     "program",
     "reference",
     "relu",
