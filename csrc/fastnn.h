@@ -515,6 +515,61 @@ typedef struct fnn_elementwise_loss_args {
 
 fnn_status fnn_elementwise_loss(fnn_dtype dtype, const fnn_elementwise_loss_args *args);
 
+enum { FNN_MAX_COPY_DIMS = 8 };
+
+/* ---- elementwise ------------------------------------------------------------------------- */
+
+typedef enum fnn_binary {
+    FNN_ADD,
+    FNN_MUL,
+    FNN_ADD_RELU,     /* max(a + b, 0), NaN stays NaN */
+    FNN_PRELU,        /* a > 0 ? a : a b */
+    FNN_PRELU_SLOPE,  /* a > 0 ? 1 : b */
+    FNN_PRELU_WEIGHT, /* b > 0 ? 0 : a b */
+    FNN_DIV_OR_ZERO,  /* b == 0 ? 0 : a / b */
+} fnn_binary;
+
+/* out[i] = f(a[i], b[i]); a stride of 0 broadcasts. out is contiguous, and may be an operand that is
+ * too and has its shape. */
+typedef struct fnn_binary_args {
+    fnn_binary kind;
+    int dims; /* at least 1 */
+    int64_t shape[FNN_MAX_COPY_DIMS];
+    const void *a, *b;
+    int64_t a_strides[FNN_MAX_COPY_DIMS], b_strides[FNN_MAX_COPY_DIMS];
+    void *out;
+} fnn_binary_args;
+
+fnn_status fnn_binary_forward(fnn_dtype dtype, const fnn_binary_args *args);
+
+/* out[o] = sum over i < I of x[o,i]; with norm: the root of the sum of x[o,i]^2.
+ * A row is summed in interleaved sums whose number is fixed, added in order. */
+typedef struct fnn_row_sum_args {
+    int64_t O, I;
+    const void *x; /* (O, I), contiguous */
+    void *out;     /* (O) */
+    bool norm;     /* sqrt of the sum of squares */
+} fnn_row_sum_args;
+
+fnn_status fnn_row_sum(fnn_dtype dtype, const fnn_row_sum_args *args);
+
+/* ---- embedding --------------------------------------------------------------------------- */
+
+/* forward: out[n,:] = weight[indices[n],:]
+ * backward: dw = accumulate ? dw : 0; for n < N ascending, where indices[n] is not padding_index:
+ *     dw[indices[n],:] += dy[n,:] */
+typedef struct fnn_embedding_args {
+    int64_t N, V, D;        /* V rows of D, N of them looked up */
+    const int64_t *indices; /* (N), each in [0, V) */
+    int64_t padding_index;  /* -1: none */
+    const void *in;         /* forward: weight (V, D); backward: dy (N, D) */
+    void *out;              /* forward: (N, D); backward: dw (V, D) */
+    bool accumulate;
+} fnn_embedding_args;
+
+fnn_status fnn_embedding_forward(fnn_dtype dtype, const fnn_embedding_args *args);
+fnn_status fnn_embedding_backward(fnn_dtype dtype, const fnn_embedding_args *args);
+
 /* ---- optimizers -------------------------------------------------------------------------- */
 
 /* g = dw + weight_decay * w;  v = momentum * v + g;  w -= lr * (nesterov ? g + momentum * v : v)
@@ -603,8 +658,6 @@ typedef struct fnn_vector_norm_args {
 fnn_status fnn_vector_norm(fnn_dtype dtype, const fnn_vector_norm_args *args);
 
 /* ---- memory ------------------------------------------------------------------------------ */
-
-enum { FNN_MAX_COPY_DIMS = 8 };
 
 /* out = x (0 where x is NULL), or out += x; 0 or nothing where a mask is false. */
 typedef struct fnn_copy_args {

@@ -396,6 +396,44 @@ cdef extern from "fastnn.h" nogil:
         void *before
         int64_t amount
 
+    ctypedef enum fnn_binary:
+        FNN_ADD
+        FNN_MUL
+        FNN_ADD_RELU
+        FNN_PRELU
+        FNN_PRELU_SLOPE
+        FNN_PRELU_WEIGHT
+        FNN_DIV_OR_ZERO
+
+    ctypedef struct fnn_binary_args:
+        fnn_binary kind
+        int dims
+        int64_t *shape
+        const void *a
+        const void *b
+        int64_t *a_strides
+        int64_t *b_strides
+        void *out
+
+    ctypedef struct fnn_row_sum_args:
+        int64_t O, I
+        const void *x
+        void *out
+        bint norm
+
+    fnn_status fnn_binary_forward(fnn_dtype, const fnn_binary_args *)
+    fnn_status fnn_row_sum(fnn_dtype, const fnn_row_sum_args *)
+
+    ctypedef struct fnn_embedding_args:
+        int64_t N, V, D
+        const int64_t *indices
+        int64_t padding_index
+        const void *input "in"
+        void *out
+        bint accumulate
+
+    fnn_status fnn_embedding_forward(fnn_dtype, const fnn_embedding_args *)
+    fnn_status fnn_embedding_backward(fnn_dtype, const fnn_embedding_args *)
     fnn_status fnn_clip(fnn_dtype, const fnn_clip_args *)
     fnn_status fnn_copy(fnn_dtype, const fnn_copy_args *)
     fnn_status fnn_advance(fnn_dtype, const fnn_advance_args *)

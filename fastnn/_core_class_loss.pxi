@@ -110,21 +110,29 @@ cdef int64_t find_wrong_label(const int64_t *labels, int64_t N, int64_t C, bint 
 cdef object record_labels(object labels, int64_t C, object ignored, fnn_class_loss_args *args,
                           const char *func):
     """`parse_labels` of int64 arrays or Symbols, whose values are looked at before every run."""
-    memory = plain(labels)
-    if not isinstance(memory, np_ndarray):
-        require_array(labels, func, b"labels")
-    if memory.dtype.kind not in "iu":
-        raise TypeError(f"{func.decode()}: labels must be integers, not {memory.dtype}")
-    if memory.dtype != np_int64 or not (memory.flags.c_contiguous and memory.flags.aligned):
-        raise recorder().refusal(f"a {func.decode()} of labels that are not contiguous int64")
-    if memory.shape != (args.N,):
-        raise ValueError(f"{func.decode()}: labels must have shape {(args.N,)}, "
-                         f"not {memory.shape}")
-    if type(labels) is not Symbol:
-        recorder().capture(labels)
-    recorder().checks.append((labels, args.N, C, ignored, func.decode()))
-    args.labels = <const int64_t *>bytes_of(memory)
+    cdef object shape = plain(labels).shape if hasattr(labels, "shape") else None
+    args.labels = record_integers(labels, C, ignored, func, b"labels", "a class")
+    if shape != (args.N,):
+        raise ValueError(f"{func.decode()}: labels must have shape {(args.N,)}, not {shape}")
     return labels
+
+
+cdef const int64_t *record_integers(object array, int64_t C, object ignored, const char *func,
+                                    const char *name, object what) except NULL:
+    """The data of an int64 array or Symbol, whose values are looked at before every run."""
+    memory = plain(array)
+    if not isinstance(memory, np_ndarray):
+        require_array(array, func, name)
+    if memory.dtype.kind not in "iu":
+        raise TypeError(f"{func.decode()}: {name.decode()} must be integers, not {memory.dtype}")
+    if memory.dtype != np_int64 or not (memory.flags.c_contiguous and memory.flags.aligned):
+        raise recorder().refusal(
+            f"a {func.decode()} of {name.decode()} that are not contiguous int64")
+    if type(array) is not Symbol:
+        recorder().capture(array)
+    recorder().checks.append((array, memory.size, C, ignored, f"{func.decode()}: {name.decode()}",
+                              what))
+    return <const int64_t *>bytes_of(memory)
 
 
 cdef object wrong_label(object labels, int64_t i, int64_t C, const char *func):

@@ -119,8 +119,9 @@ cdef class Program:
         What is returned: ("number", where, address), ("array", external), ("view", external,
         dtype, shape, offset, strides), ("constant", object), ("tuple" or "list", [...]) or ("dict",
         keys, [...]).
-    checks : list of (int, int, int, int, int or None, str)
-        Labels: where, address, their number, classes, the ignored one, the kernel's name.
+    checks : list of (int, int, int, int, int or None, str, str)
+        Labels and indices: where, address, their number, how many values are valid, the ignored
+        one, and for the message their name and what they are.
     flags : list of (Parameter, (bool, bool), (bool, bool))
         Whether its gradient is fresh and written, before and after.
     keep : object
@@ -284,15 +285,14 @@ cdef class Program:
     cdef int check_labels(self, tuple check, char **externals, list arrays) except -1:
         cdef const int64_t *labels
         cdef int64_t bad
-        where, address, N, C, ignored, func = check
+        where, address, N, C, ignored, name, what = check
         if where == -2:
             labels = <const int64_t *><size_t>address
         else:
             labels = <const int64_t *>(externals[where] + <Py_ssize_t>address)
         bad = find_wrong_label(labels, N, C, ignored is not None, 0 if ignored is None else ignored)
         if bad >= 0:
-            raise ValueError(f"{func}: labels[{bad}] is {labels[bad]}, not a class from 0 to "
-                             f"{C - 1}")
+            raise ValueError(f"{name}[{bad}] is {labels[bad]}, not {what} from 0 to {C - 1}")
         return 0
 
     cdef int acquire(self) except -1:

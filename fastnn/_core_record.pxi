@@ -47,8 +47,9 @@ cdef class Recorder:
         Those with memory of their own.
     captured : dict of int to ndarray
         By `id`: arrays that the function takes from elsewhere.
-    checks : list of (Symbol or ndarray, int, int, int or None, str)
-        Labels, their number, the classes, the one that is ignored, and the kernel.
+    checks : list of (Symbol or ndarray, int, int, int or None, str, str)
+        Labels or indices, their number, how many values are valid, the one that is ignored, and for
+        the message their name and what they are.
     parameters : dict
         For `fastnn.nn.Parameter`: id to (parameter, its flags at first).
     """
@@ -375,6 +376,11 @@ cdef void *load_counter(object counter, object dtype, const char *func,
     if type(counter) is not Symbol and is_recording():
         recorder().capture(counter)
     return bytes_of(memory)
+
+
+def empty(shape, dtype):
+    """An uninitialised array, also while a function is recorded."""
+    return new_array(shape, np.dtype(dtype))
 
 
 def scratch(shape):

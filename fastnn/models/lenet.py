@@ -1,4 +1,4 @@
-"""LeNet-5 in its modern form."""
+"""LeNet-5 as it is used today, and Caffe's LeNet; lenet_historical.py has the published ones."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastnn import init
 from fastnn.nn import Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential
 
 if TYPE_CHECKING:
@@ -69,6 +70,33 @@ def lenet5(num_classes: int = 10, *, rng: RNG = None, dtype: DTypeLike = np.floa
         Linear(120, 84, rng=rng, dtype=dtype),  # F6
         ReLU(),
         Linear(84, num_classes, rng=rng, dtype=dtype),
+    )
+    model[0].input_grad = False
+    return model
+
+
+def caffe_lenet(
+    num_classes: int = 10, *, rng: RNG = None, dtype: DTypeLike = np.float32
+) -> Sequential:
+    """Return the LeNet of Caffe's examples, for images (N, 28, 28, 1).
+
+    Convolutions of 20 and 50 maps with max pooling and no activation, 500 units with ReLU, logits:
+    431,080 parameters (Jia et al. 2014, ``examples/mnist/lenet_train_test.prototxt``). The weights
+    are uniform with variance 1 / fan_in, Caffe's "xavier"; biases are 0.
+
+    Parameters are those of `lenet5`.
+    """
+    rng = np.random.default_rng(rng)
+    options = {"weight_init": init.lecun_uniform, "rng": rng, "dtype": dtype}
+    model = Sequential(
+        Conv2d(1, 20, 5, **options),  # type: ignore[arg-type]  # (N, 24, 24, 20)
+        MaxPool2d(2),
+        Conv2d(20, 50, 5, **options),  # type: ignore[arg-type]  # (N, 8, 8, 50)
+        MaxPool2d(2),
+        Flatten(),
+        Linear(800, 500, **options),  # type: ignore[arg-type]
+        ReLU(),
+        Linear(500, num_classes, **options),  # type: ignore[arg-type]
     )
     model[0].input_grad = False
     return model

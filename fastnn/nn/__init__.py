@@ -22,6 +22,7 @@ from fastnn.nn.buffer import Buffer
 from fastnn.nn.conv2d import Conv2d
 from fastnn.nn.conv_transpose2d import ConvTranspose2d
 from fastnn.nn.dropout import Dropout
+from fastnn.nn.embedding import Embedding
 from fastnn.nn.flatten import Flatten
 from fastnn.nn.linear import Linear
 from fastnn.nn.module import Backward, Module
@@ -35,6 +36,8 @@ from fastnn.nn.norm import (
 )
 from fastnn.nn.parameter import Parameter
 from fastnn.nn.pool import AvgPool2d, GlobalAvgPool2d, MaxPool2d, Subsample2d
+from fastnn.nn.prelu import PReLU
+from fastnn.nn.residual import Residual
 from fastnn.nn.sequential import Sequential
 
 __all__ = [
@@ -50,6 +53,7 @@ __all__ = [
     "Conv2d",
     "ConvTranspose2d",
     "Dropout",
+    "Embedding",
     "Flatten",
     "GlobalAvgPool2d",
     "GroupNorm",
@@ -65,10 +69,12 @@ __all__ = [
     "MaxPool2d",
     "Mish",
     "Module",
+    "PReLU",
     "Parameter",
     "RMSNorm",
     "ReLU",
     "ReLU6",
+    "Residual",
     "ScaledTanh",
     "Sequential",
     "SiLU",

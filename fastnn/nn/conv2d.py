@@ -52,6 +52,8 @@ class Conv2d(Module):
         w, shape (O, KH, KW, I // groups).
     bias : Parameter or None
         b, shape (O,).
+    connections : ndarray of bool or None
+        In the shape of w.
 
     Raises
     ------
@@ -87,10 +89,10 @@ class Conv2d(Module):
             "groups": groups,
         }
         self.weight = Parameter(weight_init(shape, rng=rng, dtype=dtype))
-        self._present: Array | None = None
+        self.connections: Array | None = None
         if connections is not None:
-            self._present = _parse_connections(connections, shape)
-            np.copyto(self.weight.data, 0, where=~self._present)
+            self.connections = _parse_connections(connections, shape)
+            np.copyto(self.weight.data, 0, where=~self.connections)
         self.bias = Parameter(np.zeros(out_channels, dtype)) if bias else None
 
     def __call__(self, x: Array) -> Array:
@@ -112,8 +114,8 @@ class Conv2d(Module):
                 _core.conv2d_backward_weight(
                     dy, x, dw.shape, accumulate=add, out=dw, **self.geometry
                 )
-                if self._present is not None:  # w is constant elsewhere
-                    _core.assign(dw, dw, mask=self._present)
+                if self.connections is not None:  # w is constant elsewhere
+                    _core.assign(dw, dw, mask=self.connections)
             if b is not None:
                 with b.grad_target() as (db, add):
                     _core.bias_backward(dy, accumulate=add, out=db)
@@ -127,7 +129,7 @@ class Conv2d(Module):
         """Return the constructor call, defaults left out."""
         out_channels, kernel_height, kernel_width, group_channels = self.weight.shape
         text = geometry_text((kernel_height, kernel_width), self.geometry)
-        if self._present is not None:
+        if self.connections is not None:
             text += ", connections=..."
         no_bias = ", bias=False" if self.bias is None else ""
         in_channels = group_channels * self.geometry["groups"]

@@ -148,7 +148,8 @@ class Graph:
     ops : list of Op
     buffers : list of Buffer
     checks : list of tuple
-        (buffer, offset, number of labels, classes, ignored label or None, kernel).
+        Labels and indices: (buffer, offset, number, how many values are valid, the ignored one or
+        None, name, what they are).
     """
 
     def __init__(self, recorder: Any, inputs: list[Any]) -> None:
