@@ -98,7 +98,8 @@ class _Machine:
                 stack.append({})
             stack[-1].update(zip(values[::2], values[1::2], strict=True))
         elif name in ("APPEND", "APPENDS"):
-            stack[-1].extend(self.take(len(stack) - 1 if name == "APPEND" else self.marks.pop()))
+            values = self.take(len(stack) - 1 if name == "APPEND" else self.marks.pop())
+            stack[-1].extend(values)
         elif name not in NOTHING:
             self.construct(name, argument)
 
@@ -140,7 +141,7 @@ def read_pickled(contents: bytes, path: str) -> dict[str, Any]:
     Parameters
     ----------
     contents : bytes
-        Of a pickle of protocol 0 to 5.
+        Of a pickle of protocol 0 to 4.
     path : str
         For messages.
 
