@@ -1,62 +1,21 @@
-"""Files: written completely or not at all, read without trust.
-
-Arrays are stored in NumPy's npz format without pickled objects. Equal contents give equal bytes.
-"""
+"""Arrays in NumPy's npz format, without pickled objects. Equal contents give equal bytes."""
 
 from __future__ import annotations
 
 import json
 import os
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from typing import IO, TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from fastnn.io.atomic import atomic_write
 
 if TYPE_CHECKING:
     from fastnn._core import Array
 
 METADATA = "__metadata__"
-
-
-@contextmanager
-def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """Open a file for writing that appears under its name only if all went well.
-
-    It is written under a temporary name in the same directory, then renamed. After an exception
-    the temporary file is gone and a file that had the name before is untouched. A process that is
-    killed leaves the temporary file, ``.NAME.*.tmp``.
-
-    Parameters
-    ----------
-    path : path-like
-        The name in the end.
-
-    Yields
-    ------
-    file
-        Open for writing bytes.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be written.
-    """
-    path = os.fspath(path)
-    folder, name = os.path.split(os.path.abspath(path))
-    # not tempfile, whose files only the owner may read
-    temporary = os.path.join(folder, f".{name}.{os.urandom(6).hex()}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())  # or a power failure could leave the new name on an empty file
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
 
 
 def save_arrays(
