@@ -121,7 +121,9 @@ from fastnn.runtime import conv_algorithm, get_include, show_config, threads
 
 if TYPE_CHECKING:
     from fastnn import data, init, io, models, nn, optim, plots, reference, training
+    from fastnn.training import evaluate, fit, predict
 
+_TRAINING = frozenset(("evaluate", "fit", "predict"))
 _SUBMODULES = frozenset(
     ("data", "init", "io", "models", "nn", "optim", "plots", "reference", "training")
 )
@@ -130,11 +132,13 @@ _SUBMODULES = frozenset(
 def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
         return import_module(f"fastnn.{name}")
+    if name in _TRAINING:
+        return getattr(import_module("fastnn.training"), name)
     raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_SUBMODULES})
+    return sorted({*globals(), *_SUBMODULES, *_TRAINING})
 
 
 __all__ = [
@@ -165,8 +169,10 @@ __all__ = [
     "dropout_backward",
     "elu",
     "elu_backward",
+    "evaluate",
     "exp",
     "exp_backward",
+    "fit",
     "gelu",
     "gelu_backward",
     "gemm",
@@ -220,6 +226,7 @@ __all__ = [
     "optim",
     "pack",
     "plots",
+    "predict",
     "reference",
     "relu",
     "relu6",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastnn.io import atomic_write
+from fastnn.nn import Conv2d, Linear, Module, Sequential
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,6 +77,7 @@ def plot_mistakes(
     logits: Array,
     path: str | os.PathLike[str],
     *,
+    predictions: Array | None = None,
     title: str = "",
     columns: int = 8,
     rows: int = 4,
@@ -85,13 +87,16 @@ def plot_mistakes(
     Parameters
     ----------
     x : ndarray
-        Images (N, H, W, 1).
+        Images (N, H, W, 1), or of three channels.
     labels : ndarray
         (N,), integers.
     logits : ndarray
         (N, C).
     path : path-like
         The PNG file.
+    predictions : ndarray, optional
+        (N,), integers; default: the classes of the largest logits. Where they are given the logits
+        say nothing, and mistakes are drawn in the order of the images.
     title : str
         First words of the title.
     columns, rows : int
@@ -104,9 +109,12 @@ def plot_mistakes(
     OSError
         If the file cannot be written.
     """
-    predictions = logits.argmax(1)
-    scores = np.exp(logits - logits.max(1, keepdims=True))
-    sure = scores.max(1) / scores.sum(1)
+    if predictions is None:
+        predictions = logits.argmax(1)
+        scores = np.exp(logits - logits.max(1, keepdims=True))
+        sure = scores.max(1) / scores.sum(1)
+    else:
+        sure = np.full(len(x), np.nan)
     wrong = np.flatnonzero(predictions != labels)
     wrong = wrong[np.argsort(-sure[wrong], kind="stable")]
     shown: Sequence[int] = wrong[: columns * rows].tolist()
@@ -116,14 +124,233 @@ def plot_mistakes(
     for ax in axes:
         ax.set_axis_off()
     for ax, i in zip(axes, shown, strict=False):
-        ax.imshow(x[i, :, :, 0], cmap="gray_r", interpolation="nearest")
-        ax.set_title(
-            f"{labels[i]} as {predictions[i]}  {sure[i]:.0%}", fontsize=8, pad=3, color="#b3261e"
-        )
+        ax.imshow(_picture(x[i]), cmap="gray_r", interpolation="nearest")
+        text = f"{labels[i]} as {predictions[i]}"
+        text += "" if np.isnan(sure[i]) else f"  {sure[i]:.0%}"
+        ax.set_title(text, fontsize=8, pad=3, color="#b3261e")
     first = f", the surest {len(shown)}" if len(shown) < len(wrong) else ""
     text = f"{title}{len(wrong)} of {len(labels)} test images classified wrongly{first}"
     figure.suptitle(text, x=0.01, ha="left", fontsize=10)
     _save(figure, path)
+
+
+def plot_confusion(
+    matrix: Array,
+    path: str | os.PathLike[str],
+    *,
+    classes: Sequence[str] = (),
+    title: str = "",
+) -> None:
+    """Draw a confusion matrix, and save the figure as PNG.
+
+    Each row is shaded by the share of its label; the diagonal, which would drown the rest, is left
+    white and shows the share in figures.
+
+    Parameters
+    ----------
+    matrix : ndarray
+        (C, C), integers; see `fastnn.training.confusion_matrix`.
+    path : path-like
+        The PNG file.
+    classes : sequence of str
+        Names of the classes; default: their numbers.
+    title : str
+        Above the figure.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is missing.
+    OSError
+        If the file cannot be written.
+    """
+    n = len(matrix)
+    names = list(classes) or [str(i) for i in range(n)]
+    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    shades = np.where(np.eye(n, dtype=bool), 0.0, shares)
+    side = min(max(3.0, 0.42 * n + 1.5), 12.0)
+    figure = _figure(side + 0.4, side)
+    ax = figure.subplots()
+    ax.imshow(shades, cmap="Reds", vmin=0, vmax=max(float(shades.max()), 0.01))
+    if n <= 20:
+        for i, j in np.ndindex(n, n):
+            if i == j:
+                ax.text(j, i, f"{shares[i, i]:.0%}", ha="center", va="center", fontsize=7)
+            elif matrix[i, j]:
+                colour = "white" if shades[i, j] > 0.6 * shades.max() else "black"
+                text = str(matrix[i, j])
+                ax.text(j, i, text, ha="center", va="center", fontsize=7, color=colour)
+        ax.set_xticks(range(n), names, rotation=0 if max(map(len, names)) < 3 else 90)
+        ax.set_yticks(range(n), names)
+    ax.tick_params(labelsize=8, length=0)
+    ax.set_xlabel("prediction", fontsize=9)
+    ax.set_ylabel("label", fontsize=9)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10)
+    _save(figure, path)
+
+
+def first_filters(model: Module, image_shape: Sequence[int]) -> Array | None:
+    """Return the filters of the first layer, (number, H, W, C), or None if they are no images.
+
+    Those of a `Conv2d`, or the weights of a `Linear` that sees the whole image.
+    """
+    for module in model.modules():
+        if isinstance(module, Conv2d):
+            return module.weight.data
+        if isinstance(module, Linear):
+            weight = module.weight.data
+            fits = weight.shape[1] == np.prod(image_shape)
+            return weight.reshape(-1, *image_shape) if fits else None
+    return None
+
+
+def plot_filters(
+    model: Module,
+    image_shape: Sequence[int],
+    path: str | os.PathLike[str],
+    *,
+    title: str = "",
+    columns: int = 8,
+    rows: int = 8,
+) -> None:
+    """Draw the filters of the first layer, and save the figure as PNG.
+
+    Those of one channel are blue where weights are negative, white at 0 and red where they are
+    positive; those of three are colours, grey at 0.
+
+    Parameters
+    ----------
+    model : Module
+        Whose first layer with weights is a `Conv2d`, or a `Linear` that sees the whole image.
+    image_shape : sequence of int
+        (H, W, C).
+    path : path-like
+        The PNG file.
+    title : str
+        First words of the title.
+    columns, rows : int
+        How many filters at most; default 8 by 8.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is missing.
+    OSError
+        If the file cannot be written.
+    ValueError
+        If the first layer is another.
+    """
+    filters = first_filters(model, image_shape)
+    if filters is None:
+        raise ValueError("plot_filters: the first layer of this model has no images for weights")
+    shown = filters[: columns * rows]
+    limit = max(float(np.abs(shown).max()), 1e-9)
+    shown = 0.5 + 0.5 * shown / limit if shown.shape[3] == 3 else shown.mean(3)
+    figure, axes = _grid(len(shown), columns)
+    for ax, image in zip(axes, shown, strict=False):
+        ax.imshow(image, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
+    more = f", the first {len(shown)}" if len(shown) < len(filters) else ""
+    text = f"{title}: " if title else ""
+    figure.suptitle(f"{text}{len(filters)} filters{more}", x=0.01, ha="left", fontsize=10)
+    _save(figure, path)
+
+
+def feature_maps(model: Module, x: Array) -> list[tuple[str, Array]]:
+    """Return (name, maps (N, H, W, C)) of each stage of a `Sequential`, for images (N, H, W, C).
+
+    A stage ends where a layer changes the shape of the maps, after the activations that follow.
+    """
+    stages: list[tuple[str, Array]] = []
+    for layer in _layers(model):
+        y = layer(x)
+        if y.ndim == 4:
+            if y.shape == x.shape and stages:
+                stages[-1] = stages[-1][0], y
+            else:
+                stages.append((type(layer).__name__, y))
+        x = y
+    return stages
+
+
+def _layers(model: Module) -> Iterator[Module]:
+    if not isinstance(model, Sequential):
+        yield model
+        return
+    for layer in model:
+        yield from _layers(layer)
+
+
+def plot_feature_maps(
+    model: Module,
+    image: Array,
+    path: str | os.PathLike[str],
+    *,
+    title: str = "",
+    columns: int = 16,
+    rows: int = 8,
+) -> None:
+    """Draw what the stages of a model make of an image, and save the figure as PNG.
+
+    Parameters
+    ----------
+    model : Module
+        A `Sequential` of layers, or of such.
+    image : ndarray
+        (H, W, C), as the model takes it.
+    path : path-like
+        The PNG file.
+    title : str
+        First words of the title.
+    columns, rows : int
+        How many maps of a stage, and how many stages, at most; default 16, and 8, the first ones.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is missing.
+    OSError
+        If the file cannot be written.
+    ValueError
+        If there are no maps: the model is no `Sequential` of layers that keep images.
+    """
+    stages = [("image", image[np.newaxis]), *feature_maps(model, image[np.newaxis])][: rows + 1]
+    if len(stages) == 1:
+        raise ValueError("plot_feature_maps: this model has no feature maps")
+    figure = _figure(0.6 * columns + 0.8, 0.78 * len(stages) + 0.4)
+    lines = figure.subplots(len(stages), 1, squeeze=False)[:, 0]
+    for ax, (name, maps) in zip(lines, stages, strict=True):
+        height, width, channels = maps.shape[1:]
+        text = f"{name} {height}x{width}x{channels}"
+        ax.set_title(text, loc="left", fontsize=7, pad=2, color="#555555")
+        for i, channel in enumerate(np.moveaxis(maps[0], 2, 0)[:columns]):
+            # many images on one axes: axes of their own would take seconds to lay out
+            place = (i, i + 0.94, 0, 0.94)
+            ax.imshow(channel, cmap="gray_r", interpolation="nearest", extent=place)
+        ax.set(xlim=(0, columns), ylim=(0, 1))
+        ax.set_axis_off()
+    figure.suptitle(f"{title}: feature maps" if title else "", x=0.01, ha="left", fontsize=10)
+    _save(figure, path)
+
+
+def _picture(image: Array) -> Array:
+    """Return an image (H, W, C) as matplotlib draws it: one channel, or three in [0, 1]."""
+    if image.shape[2] != 3:
+        channel: Array = image[..., 0]
+        return channel
+    low, high = image.min((0, 1)), image.max((0, 1))
+    scaled: Array = (image - low) / np.maximum(high - low, 1e-9)
+    return scaled
+
+
+def _grid(count: int, columns: int) -> tuple[Figure, list[Axes]]:
+    """Return a figure with so many fields, in rows of `columns`, without axes."""
+    columns = min(columns, max(count, 1))
+    rows = max(-(-count // columns), 1)
+    figure = _figure(1.05 * max(columns, 4), 1.05 * rows + 0.4)
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for ax in axes:
+        ax.set_axis_off()
+    return figure, axes
 
 
 def _figure(width: float, height: float) -> Figure:

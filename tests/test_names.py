@@ -16,7 +16,7 @@ NAMES = ["mlp", "lenet5", "vgg16-bn"]
         ("resnet", ""),
         ("", ""),
         (None, ""),
-        (["mlp"], "did you mean 'mlp'? "),
+        (["mlp"], ""),
     ],
 )
 def test_suggestion(name, hint):

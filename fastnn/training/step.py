@@ -1,0 +1,94 @@
+"""One training step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from fastnn import _core
+from fastnn.optim import clip_grad_norm
+
+if TYPE_CHECKING:
+    from fastnn._core import Array
+    from fastnn.nn import Module
+    from fastnn.optim import Optimizer
+
+Loss: TypeAlias = "Callable[[Array, Array], tuple[float, Array]]"
+"""``loss, dy = loss(y, targets)``: the mean over the batch, and its gradient."""
+
+Step: TypeAlias = "Callable[[Array, Array], tuple[float, int]]"
+"""``loss, correct = step(x, targets)``."""
+
+
+def loss_of(model: Module, loss: Loss | None = None) -> Loss:
+    """Return `loss`, else the model's own, else softmax with cross-entropy."""
+    own: Loss | None = getattr(model, "loss", None)
+    return loss or own or _core.softmax_cross_entropy
+
+
+def classes_of(model: Module, x: Array, outputs: Array) -> Array:
+    """Return the class of each row of a batch, of which the model's outputs are known.
+
+    Models whose largest output is not the answer say what is by ``classify(outputs)``, or by
+    ``predict(x)``, which costs another pass.
+    """
+    for name, argument in (("classify", outputs), ("predict", x)):
+        own: Callable[[Array], Array] | None = getattr(model, name, None)
+        if own is not None:
+            return own(argument)
+    classes: Array = outputs.argmax(1)
+    return classes
+
+
+def are_labels(targets: Array) -> bool:
+    """Return whether targets are classes (N,), and not values to come near to."""
+    return targets.ndim == 1 and targets.dtype.kind in "iu"
+
+
+def make_step(
+    model: Module,
+    loss: Loss,
+    optimizer: Optimizer,
+    clip_norm: float | None = None,
+    compile: bool = True,
+) -> Step:
+    """Return the function that makes one training step.
+
+    Parameters
+    ----------
+    model : Module
+        Maps x (N, ...) to outputs (N, ...).
+    loss : callable
+        ``loss(outputs, targets)`` returns the mean over the batch and its gradient with respect
+        to the outputs.
+    optimizer : Optimizer
+        Of the model's parameters.
+    clip_norm : float, optional
+        Largest norm of the gradients of all parameters; see `fastnn.optim.clip_grad_norm`.
+    compile : bool
+        Whether the step may be compiled; default True. It has no effect on results.
+
+    Returns
+    -------
+    callable
+        ``loss, correct = step(x, targets)``: the loss before the step, and how many rows were
+        classified correctly. It raises FloatingPointError, before anything is changed, if the loss
+        is infinite or NaN.
+    """
+
+    def step(x: Array, targets: Array) -> tuple[float, int]:
+        outputs, backward = model.forward(x)
+        value, dy = loss(outputs, targets)
+        if not math.isfinite(value):
+            raise FloatingPointError(f"the loss is {value}")
+        right = are_labels(targets) and classes_of(model, x, outputs) == targets
+        backward(dy)
+        if clip_norm is not None:
+            clip_grad_norm(optimizer, clip_norm)
+        optimizer.step()
+        return value, int(np.count_nonzero(right))
+
+    return step
