@@ -279,6 +279,9 @@ BAD = [
     ({"train": (toy()[0], toy(59)[1])}, ValueError, "train has 60 rows of x and 59 targets"),
     ({"train": (toy(0)[0], toy(0)[1])}, ValueError, "there are no training examples"),
     ({"validation": toy()[0]}, TypeError, "validation must be a pair of arrays"),
+    ({"train": ([[0.0]], [0])}, TypeError, "train must be a pair of arrays .* not of list and"),
+    ({"callbacks": [print]}, TypeError, "callbacks must be of class Callback, not builtin_func"),
+    ({"checkpoint": "nowhere/c.npz"}, FileNotFoundError, "nowhere"),
     ({"epochs": -1}, ValueError, "epochs must be at least 0, got -1"),
     ({"epochs": 1.5}, TypeError, "epochs must be an integer, not float"),
     ({"batch_size": 0}, ValueError, "batch_size must be at least 1"),
@@ -299,6 +302,11 @@ BAD = [
 def test_bad_input(options, error, match):
     with pytest.raises(error, match=match):
         fit(models.mlp((4, 3)), **{"train": toy(), **options})
+
+
+def test_what_is_no_model():
+    with pytest.raises(TypeError, match="fit: model must be a Module, not function"):
+        fit(lambda x: x, toy())
 
 
 class TestHistory:
