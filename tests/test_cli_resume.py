@@ -12,6 +12,7 @@ from cli_runner import PLAIN, run, start
 from fastnn.cli import main
 
 TRAIN = ["train", "mlp", "--epochs", "4", "--seed", "3", "--checkpoint-every", "20"]
+TRAIN += ["--augment", "shift", "--schedule", "cosine", "--optimizer", "adam"]
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 
 

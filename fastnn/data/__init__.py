@@ -1,5 +1,6 @@
 """Data sets and batches."""
 
+from fastnn.data import transforms
 from fastnn.data.dataset import Dataset, Split
 from fastnn.data.digits import load_digits
 from fastnn.data.idx import read_idx
@@ -19,4 +20,5 @@ __all__ = [
     "load_mnist",
     "names",
     "read_idx",
+    "transforms",
 ]
