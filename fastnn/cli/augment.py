@@ -10,8 +10,8 @@ from fastnn.names import suggest
 AUGMENTATIONS = ("shift", "affine", "elastic", "crop", "flip")
 AUGMENT_HELP = (
     "changes of the training images, joined by commas: shift (by up to 2 pixels), affine (rotate "
-    "by up to 12 degrees, scale by 12 %%, shear by 8 degrees), elastic (Simard's distortions), crop "
-    "(from an image padded by 4), flip (left and right); or none"
+    "by up to 12 degrees, scale by 12 %%, shear by 8 degrees), elastic (Simard's distortions), "
+    "crop (from an image padded by 4), flip (left and right); or none"
 )
 
 
