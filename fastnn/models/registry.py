@@ -1,0 +1,121 @@
+"""Models by name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+
+from fastnn.models.lenet import lenet5
+from fastnn.models.mlp import mlp, mlp_300, mlp_800
+from fastnn.names import suggest
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
+    from fastnn.init import RNG
+    from fastnn.nn import Module
+
+
+class ModelInfo(NamedTuple):
+    """What is known about a model before it is made."""
+
+    name: str
+    factory: Callable[..., Module]
+    """Called with ``rng=``, ``dtype=`` and the options."""
+    input_shape: tuple[int, int, int]
+    """(H, W, C) of the images it takes by default."""
+    num_classes: int
+    """By default."""
+    loss: Literal["cross_entropy", "mse", "map"]
+    description: str
+
+
+def create(name: str, *, rng: RNG = None, dtype: DTypeLike = np.float32, **options: Any) -> Module:
+    """Return a new model by name.
+
+    Parameters
+    ----------
+    name : str
+        One of `names`.
+    rng : None, int, SeedSequence, BitGenerator or Generator
+        Source of the initial weights, as `numpy.random.default_rng` takes it.
+    dtype : dtype
+        float32 (default) or float64.
+    **options
+        Of the model: ``num_classes``, and where it can, ``input_shape``.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, with the closest one that is valid.
+    TypeError
+        For an option that the model has not.
+    """
+    return info(name).factory(rng=rng, dtype=dtype, **options)
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all models."""
+    return tuple(_MODELS)
+
+
+def info(name: str) -> ModelInfo:
+    """Return what is known about a model.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, with the closest one that is valid.
+    """
+    if name not in names():
+        raise ValueError(suggest("model", name, _MODELS))
+    return _MODELS[name]
+
+
+def _mlp(
+    num_classes: int = 10,
+    input_shape: Sequence[int] = (28, 28, 1),
+    *,
+    rng: RNG = None,
+    dtype: DTypeLike = np.float32,
+) -> Module:
+    return mlp((math.prod(input_shape), 128, num_classes), rng=rng, dtype=dtype)
+
+
+def _images_of(shape: tuple[int, int, int], factory: Callable[..., Module]) -> Callable[..., Module]:
+    """Return the factory with an option ``input_shape`` that has one valid value."""
+
+    def make(*, input_shape: Sequence[int] = shape, **options: Any) -> Module:
+        if tuple(input_shape) != shape:
+            raise ValueError(
+                f"{factory.__name__}: input_shape must be {shape} (H, W, C), "
+                f"got {tuple(input_shape)}"
+            )
+        return factory(**options)
+
+    return make
+
+
+_DIGIT = (28, 28, 1)
+
+_MODELS = {
+    model.name: model
+    for model in (
+        ModelInfo("mlp", _mlp, _DIGIT, 10, "cross_entropy", "perceptron 784-128-10, ReLU"),
+        ModelInfo("mlp-300", mlp_300, _DIGIT, 10, "mse", "784-300-10, tanh (LeCun et al. 1998)"),
+        ModelInfo(
+            "mlp-800", mlp_800, _DIGIT, 10, "cross_entropy", "784-800-10 (Simard et al. 2003)"
+        ),
+        ModelInfo(
+            "lenet5",
+            _images_of(_DIGIT, lenet5),
+            _DIGIT,
+            10,
+            "cross_entropy",
+            "LeNet-5 as used today: ReLU, max pooling",
+        ),
+    )
+}
