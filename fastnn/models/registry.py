@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from fastnn.models.lenet import lenet5
-from fastnn.models.mlp import mlp
+from fastnn.models.mlp import mlp, mlp_300, mlp_800
 from fastnn.names import suggest
 
 if TYPE_CHECKING:
@@ -85,10 +85,37 @@ def _mlp(
     return mlp((math.prod(input_shape), 128, num_classes), rng=rng, dtype=dtype)
 
 
+def _images_of(shape: tuple[int, int, int], factory: Callable[..., Module]) -> Callable[..., Module]:
+    """Return the factory with an option ``input_shape`` that has one valid value."""
+
+    def make(*, input_shape: Sequence[int] = shape, **options: Any) -> Module:
+        if tuple(input_shape) != shape:
+            raise ValueError(
+                f"{factory.__name__}: input_shape must be {shape} (H, W, C), "
+                f"got {tuple(input_shape)}"
+            )
+        return factory(**options)
+
+    return make
+
+
+_DIGIT = (28, 28, 1)
+
 _MODELS = {
     model.name: model
     for model in (
-        ModelInfo("mlp", _mlp, (28, 28, 1), 10, "cross_entropy", "perceptron 784-128-10, ReLU"),
-        ModelInfo("lenet5", lenet5, (28, 28, 1), 10, "cross_entropy", "LeNet-5 as used today"),
+        ModelInfo("mlp", _mlp, _DIGIT, 10, "cross_entropy", "perceptron 784-128-10, ReLU"),
+        ModelInfo("mlp-300", mlp_300, _DIGIT, 10, "mse", "784-300-10, tanh (LeCun et al. 1998)"),
+        ModelInfo(
+            "mlp-800", mlp_800, _DIGIT, 10, "cross_entropy", "784-800-10 (Simard et al. 2003)"
+        ),
+        ModelInfo(
+            "lenet5",
+            _images_of(_DIGIT, lenet5),
+            _DIGIT,
+            10,
+            "cross_entropy",
+            "LeNet-5 as used today: ReLU, max pooling",
+        ),
     )
 }

@@ -123,6 +123,12 @@ class Conv2d(Module):
 
         return y, backward
 
+    def _num_constants(self) -> int:
+        if self._absent is None:
+            return 0
+        _, kernel_height, kernel_width, _ = self.weight.shape
+        return int(np.count_nonzero(self._absent)) * kernel_height * kernel_width
+
     def __repr__(self) -> str:
         """Return the constructor call, defaults left out."""
         out_channels, kernel_height, kernel_width, group_channels = self.weight.shape
