@@ -48,6 +48,7 @@ RECIPES = {
     ("mlp", "mnist"): Recipe(5, lr=0.05),
 }
 FAMILIES = {
+    "mlp-300": Recipe(20, 32, lr=0.01, momentum=0.0),  # a sum over tanh units, easily saturated
     "mlp": Recipe(lr=0.05),
     "vgg": Recipe(20, lr=0.01, weight_decay=5e-4, clip_norm=5.0, augment="flip,crop"),
 }
