@@ -22,10 +22,11 @@ def installed():
     return [program] if program else [sys.executable, "-m", "fastnn"]
 
 
-def start(*arguments, **options):
-    """Start ``fastnn ARGUMENTS``, with stdout and stderr in pipes."""
+def start(*arguments, code=None, **options):
+    """Start ``python -m fastnn ARGUMENTS``, or `code` with them; stdout and stderr in pipes."""
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
-    return subprocess.Popen([sys.executable, "-m", "fastnn", *map(str, arguments)], **options)
+    program = ["-m", "fastnn"] if code is None else ["-c", code]
+    return subprocess.Popen([sys.executable, *program, *map(str, arguments)], **options)
 
 
 def accuracy(stdout):

@@ -54,6 +54,7 @@ def assert_refused(capsys, monkeypatch, tmp_path):
     It runs in this process, where a traceback would be the test's.
     """
     monkeypatch.delenv("FASTNN_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
 
     def check(*arguments, match):

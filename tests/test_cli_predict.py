@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from fastnn import data, models
+from fastnn import data
 from fastnn.cli import main
 from fastnn.cli.catalog import load_model, pixels_of
 from fastnn.cli.images import fit_image, read_image
@@ -191,11 +191,3 @@ class TestCommand:
 
     def test_a_missing_file(self, assert_refused, trained):
         assert_refused("predict", trained[0], "b.png", match=r"b\.png: No such file")
-
-
-def test_models_and_data_that_do_not_fit(assert_refused, monkeypatch):
-    """A model for other images says so before anything is read."""
-    info = models.info("lenet5")._replace(input_shape=(32, 32, 3))
-    monkeypatch.setattr(models, "info", lambda name: info)
-    match = "lenet5 takes images of 32x32x3, those of digits have 28x28x1"
-    assert_refused("train", "lenet5", match=match)

@@ -9,10 +9,17 @@ import time
 import pytest
 
 from cli_runner import PLAIN, run, start
-from fastnn.cli import main
+from fastnn.cli import main, results
 
 TRAIN = ["train", "mlp", "--epochs", "4", "--seed", "3", "--checkpoint-every", "20"]
+TRAIN += ["--augment", "shift", "--schedule", "cosine", "--optimizer", "adam"]
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+
+
+@pytest.fixture(autouse=True)
+def no_pictures(monkeypatch):
+    """They take longer than the training."""
+    monkeypatch.setattr(results, "have_matplotlib", lambda: False)
 
 
 @pytest.fixture(scope="module")
@@ -35,21 +42,21 @@ def assert_same(out, whole, stdout):
 
 def test_after_kills(tmp_path, whole):
     pick = random.Random(1)
-    process = start(*TRAIN, "--out", tmp_path)
+    process = start(*TRAIN, "--out", tmp_path, code=PLAIN)
     for _ in range(4):
         while not (tmp_path / "checkpoint.npz").exists():
             time.sleep(0.01)
         time.sleep(pick.uniform(0, 0.2))
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=60)
-        process = start("resume", tmp_path, "--checkpoint-every", "20")
+        process = start("resume", tmp_path, "--checkpoint-every", "20", code=PLAIN)
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 0, stderr
     assert_same(tmp_path, whole, stdout)
 
 
 def test_after_an_interrupt(tmp_path, whole):
-    process = start(*TRAIN, "--out", tmp_path)
+    process = start(*TRAIN, "--out", tmp_path, code=PLAIN)
     for line in process.stderr:
         if line.startswith("epoch 1/4"):
             break
@@ -84,7 +91,7 @@ def test_training_anew_forgets_the_old_run(tmp_path, capsys):
     """Also if it is killed before its first checkpoint."""
     assert main(["train", "mlp", "--epochs", "1", "--out", str(tmp_path)]) == 0
     capsys.readouterr()
-    process = start("train", "lenet5", "--out", tmp_path)
+    process = start("train", "lenet5", "--out", tmp_path, code=PLAIN)
     process.stderr.readline()  # it has begun
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=60)

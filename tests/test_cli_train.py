@@ -13,6 +13,7 @@ import pytest
 from cli_runner import PLAIN, SHORT, accuracy, run, start
 from fastnn import data, training
 from fastnn.cli import main
+from fastnn.cli.augment import AUGMENTATIONS, build_transform, parse_augment
 from fastnn.cli.catalog import load_model
 
 
@@ -118,6 +119,8 @@ class TestTrain:
             (["--optimizer", "adadelta", "--schedule", "constant"], {"schedule": "constant"}),
             (["--schedule", "cosine", "--clip-norm", "1"], {"schedule": "cosine", "clip_norm": 1}),
             (["--schedule", "inverse", "--weight-decay", "0.01"], {"weight_decay": 0.01}),
+            (["--augment", " flip,shift "], {"augment": "flip,shift"}),
+            (["--augment", "none"], {"augment": ""}),
         ],
     )
     def test_recipes(self, capsys, options, expected):
@@ -187,6 +190,26 @@ class TestTrain:
         process.communicate(timeout=60)
         assert process.returncode == 0
         assert re.search(rb"epoch 1/1: +\d+%\|.*\| .*images/s, loss \d.*, accuracy \d", seen)
+
+
+class TestAugment:
+    def test_names_are_checked(self):
+        assert parse_augment("shift, none,elastic") == "shift,elastic"
+        with pytest.raises(ValueError, match="unknown augmentation 'shfit'; did you mean 'shift'"):
+            parse_augment("shfit")
+
+    @pytest.mark.parametrize("names", [*AUGMENTATIONS, ",".join(AUGMENTATIONS)])
+    def test_images_change_and_stay_images(self, names):
+        x = data.load_digits().test.x[:20]
+        before = x.copy()
+        y = build_transform(names)(x, np.random.default_rng(0))
+        assert (y.shape, y.dtype) == (x.shape, x.dtype)
+        assert np.array_equal(x, before)
+        assert not np.array_equal(y, x)
+        assert abs(y.mean() - x.mean()) < 0.3
+
+    def test_none(self):
+        assert build_transform("") is None
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")

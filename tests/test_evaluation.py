@@ -23,6 +23,13 @@ class Centres(nn.Module):
         return outputs.argmin(1)
 
 
+class Sequence(nn.Sequential):
+    """A model that says what it sees without looking."""
+
+    def predict(self, x):
+        return np.full(len(x), 2)
+
+
 class TestOutputs:
     @pytest.mark.parametrize("batch_size", [1, 7, 16, 59, 60, 61, 1000])
     def test_batch_size_does_not_change_a_bit(self, batch_size):
@@ -70,6 +77,37 @@ class TestModelsWithOutputsOfTheirOwn:
         model.predict = predict
         assert fastnn.predict(model, np.zeros((n, 3), "f4"), batch_size=2).tolist() == [7] * n
         assert seen == {0: [0], 1: [1], 4: [2, 2], 5: [2, 2, 1]}[n]
+
+    def test_predict_alone_tells_the_classes(self):
+        model, seen = nn.Sequential(), []
+
+        def predict(x):
+            seen.append(len(x))
+            return x.argmin(1)
+
+        model.predict = predict
+        result = fastnn.evaluate(model, self.x, np.array([0, 1, 2]), batch_size=2)
+        assert result.predictions.tolist() == [1, 0, 0]
+        assert seen == [2, 1]
+        history = fastnn.fit(
+            Sequence(nn.Linear(3, 3, rng=0)), (self.x, np.array([0, 1, 2])), progress=False
+        )
+        assert history["accuracy"] == [1 / 3]
+
+    def test_a_model_that_learns_by_itself(self):
+        """It may have neither outputs nor a loss."""
+
+        class Constant:
+            def fit(self, x, labels):
+                raise AssertionError
+
+            def predict(self, x):
+                return np.full(len(x), 1)
+
+        result = fastnn.evaluate(Constant(), self.x, np.array([0, 1, 1]), batch_size=2)
+        assert math.isnan(result.loss)
+        assert result.accuracy == 2 / 3
+        assert result.outputs.shape == (3, 0)
 
 
 def test_evaluate():

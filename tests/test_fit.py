@@ -1,6 +1,9 @@
 """`fit` against plain NumPy, its exactness, and what its arguments do."""
 
 import math
+import platform
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -279,6 +282,9 @@ BAD = [
     ({"train": (toy()[0], toy(59)[1])}, ValueError, "train has 60 rows of x and 59 targets"),
     ({"train": (toy(0)[0], toy(0)[1])}, ValueError, "there are no training examples"),
     ({"validation": toy()[0]}, TypeError, "validation must be a pair of arrays"),
+    ({"train": ([[0.0]], [0])}, TypeError, "train must be a pair of arrays .* not of list and"),
+    ({"callbacks": [print]}, TypeError, "callbacks must be of class Callback, not builtin_func"),
+    ({"checkpoint": "nowhere/c.npz"}, FileNotFoundError, "nowhere"),
     ({"epochs": -1}, ValueError, "epochs must be at least 0, got -1"),
     ({"epochs": 1.5}, TypeError, "epochs must be an integer, not float"),
     ({"batch_size": 0}, ValueError, "batch_size must be at least 1"),
@@ -299,6 +305,37 @@ BAD = [
 def test_bad_input(options, error, match):
     with pytest.raises(error, match=match):
         fit(models.mlp((4, 3)), **{"train": toy(), **options})
+
+
+def test_what_is_no_model():
+    with pytest.raises(TypeError, match="fit: model must be a Module, not function"):
+        fit(lambda x: x, toy())
+
+
+FAULTS = """
+import resource
+import numpy as np
+import fastnn
+
+class Count(fastnn.training.Callback):
+    faults = []
+    def on_batch(self, run):
+        self.faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+
+rng = np.random.default_rng(0)
+x, y = rng.standard_normal((64 * 30, 28, 28, 1), np.float32), rng.integers(0, 10, 64 * 30)
+fastnn.fit(fastnn.models.lenet5(rng=0), (x, y), callbacks=[Count()], progress=False)
+print((Count.faults[-1] - Count.faults[9]) / 20)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries differ")
+def test_memory_is_kept_from_step_to_step():
+    """A page fault for each page of the activations, 4.6 MB, would be more than 1100 a step."""
+    result = subprocess.run(
+        [sys.executable, "-c", FAULTS], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert float(result.stdout) < 100
 
 
 class TestHistory:

@@ -13,7 +13,7 @@ from fastnn.gradcheck import gradcheck
 
 def test_lenet1_has_the_published_counts() -> None:
     model = models.lenet1(rng=0)
-    assert models.count_parameters(model) == 2578
+    assert model.num_parameters() == 2578
     assert models.count_connections(model, (28, 28, 1)) == 98442
     parameters = [r.parameters for r in models.count_layers(model, (28, 28, 1)) if r.parameters]
     assert parameters == [104, 8, 512, 24, 1930]
@@ -27,7 +27,7 @@ def test_lenet5_1998_has_the_published_counts() -> None:
     assert [r.parameters for r in rows] == [156, 12, 1516, 32, 48120, 10164, 0]
     connections = [122304, 5880, 151600, 2000, 48120, 10164, 840]
     assert [r.connections for r in rows] == connections
-    assert models.count_parameters(model) == 60000
+    assert model.num_parameters() == 60000
     assert models.count_connections(model, (28, 28, 1)) == 340908
     shapes = [(28, 28, 6), (14, 14, 6), (10, 10, 16), (5, 5, 16), (1, 1, 120), (84,), (10,)]
     assert [r.output_shape for r in rows] == shapes
@@ -35,7 +35,7 @@ def test_lenet5_1998_has_the_published_counts() -> None:
 
 def test_caffe_lenet() -> None:
     model = models.caffe_lenet(rng=0)
-    assert model.num_parameters() == models.count_parameters(model) == 431_080
+    assert model.num_parameters() == 431_080
     assert model(np.zeros((2, 28, 28, 1), np.float32)).shape == (2, 10)
     # as the prototxt's blobs: conv1 500, conv2 25,000, ip1 400,000, ip2 5,000
     macs = models.count_macs(model, (28, 28, 1))
@@ -44,7 +44,7 @@ def test_caffe_lenet() -> None:
 
 def test_modern_counts() -> None:
     model = models.lenet5(rng=0)
-    assert models.count_parameters(model) == model.num_parameters() == 61706
+    assert model.num_parameters() == 61706
     assert models.count_macs(model, (28, 28, 1)) == 416_520
 
 

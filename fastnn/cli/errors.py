@@ -27,7 +27,7 @@ def user_errors(status: int = 2) -> Iterator[None]:
         if error.filename is None or error.strerror is None:
             raise UserError(str(error), status) from error
         raise UserError(f"{error.filename}: {error.strerror}", status) from error
-    except (TypeError, ValueError) as error:
+    except (ImportError, TypeError, ValueError) as error:
         raise UserError(str(error)) from error
     except MemoryError as error:
         raise UserError("out of memory", status) from error

@@ -46,9 +46,12 @@ RECIPES = {
     ("lenet5", "mnist"): Recipe(3),
     ("mlp", "digits"): Recipe(15, 32, lr=0.05),
     ("mlp", "mnist"): Recipe(5, lr=0.05),
+    ("mlp", "fashion-mnist"): Recipe(10, lr=0.05),
 }
 FAMILIES = {
-    "mlp": Recipe(lr=0.05),
+    "mlp-300": Recipe(20, 32, lr=0.01, momentum=0.0),  # a sum over tanh units, easily saturated
+    "mlp-800": Recipe(lr=0.05),
+    "mlp": Recipe(lr=0.01),
     "vgg": Recipe(20, lr=0.01, weight_decay=5e-4, clip_norm=5.0, augment="flip,crop"),
 }
 
@@ -56,8 +59,8 @@ FAMILIES = {
 def recipe_for(model: str, data: str, given: dict[str, Any]) -> Recipe:
     """Return the recipe of a model on a data set, changed by the options that were given."""
     family = next((recipe for name, recipe in FAMILIES.items() if model.startswith(name)), Recipe())
-    if data in ("digits", "mnist"):
-        family = family._replace(augment="")  # digits must not be flipped
+    if not data.startswith("cifar"):
+        family = family._replace(augment="")  # a digit that was flipped is none
     recipe = RECIPES.get((model, data), family)
     optimizer = given.get("optimizer", recipe.optimizer)
     if optimizer != recipe.optimizer:

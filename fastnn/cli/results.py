@@ -26,7 +26,7 @@ def is_plain(model: Module) -> bool:
 def summary(test: Split, result: training.Evaluation, classes: Sequence[str]) -> dict[str, Any]:
     """Return what is known about a model on test data, as JSON can express it."""
     matrix = training.confusion_matrix(test.y, result.predictions, len(classes))
-    if not math.isfinite(result.loss):
+    if result.outputs.size and not math.isfinite(result.loss):
         print("fastnn: warning: outputs of this model are not finite", file=sys.stderr)
     return {
         "test_loss": result.loss if math.isfinite(result.loss) else None,

@@ -88,7 +88,8 @@ def _prepare(plan: Plan, arguments: argparse.Namespace) -> Job:
     info = data.info(plan.data)
     weights_rng, _ = np.random.default_rng(plan.seed).spawn(2)
     model, options = build_model(plan.model, info, weights_rng)
-    build_optimizer(model, plan.recipe)
+    if any(model.parameters()):
+        build_optimizer(model, plan.recipe)  # or its errors would come after the data
     train, test = load_data(plan.data, plan.data_dir, arguments.download)
     if arguments.threads:
         _core.set_num_threads(arguments.threads)
@@ -121,6 +122,10 @@ def _execute(job: Job, arguments: argparse.Namespace, *, resume: bool) -> int:
 
 def _fit(job: Job, out: str | None, every: int | None, resume: bool) -> training.History:
     recipe, model = job.plan.recipe, job.model
+    own = getattr(model, "fit", None)
+    if own is not None:  # learns without gradients, in one go
+        own(*job.train)
+        return training.History()
     _, order_rng = np.random.default_rng(job.plan.seed).spawn(2)
     transform = build_transform(recipe.augment)
     batches = data.batches(

@@ -5,7 +5,6 @@ from fastnn.models.count import (
     count_connections,
     count_layers,
     count_macs,
-    count_parameters,
 )
 from fastnn.models.lenet import LENET5_CONNECTIONS, caffe_lenet, lenet5
 from fastnn.models.lenet_historical import (
@@ -36,7 +35,6 @@ __all__ = [
     "count_connections",
     "count_layers",
     "count_macs",
-    "count_parameters",
     "create",
     "info",
     "lenet1",

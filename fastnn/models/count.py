@@ -1,4 +1,4 @@
-"""Counting as the papers do: parameters, connections, multiplications."""
+"""Counting as the papers do: connections, multiplications."""
 
 from __future__ import annotations
 
@@ -41,25 +41,20 @@ def count_layers(model: Sequential, input_shape: Sequence[int]) -> list[LayerCou
     x = np.zeros((1, *input_shape), dtype)
     rows = []
     for layer in model:
-        before, x = x, layer(x)
+        x = layer(x)
         units = x.size
-        parameters, fan, bias = _of(layer, before.size)
+        fan, bias = _fan(layer)
         weights = fan * (units // x.shape[-1])
         rows.append(
             LayerCount(
                 type(layer).__name__,
                 x.shape[1:],
-                parameters,
+                layer.num_parameters(),
                 weights + (units if bias else 0),
                 weights,
             )
         )
     return rows
-
-
-def count_parameters(model: Sequential) -> int:
-    """Return the number of trainable parameters, less those of connections that are absent."""
-    return sum(_of(layer, 0)[0] for layer in model)
 
 
 def count_connections(model: Sequential, input_shape: Sequence[int]) -> int:
@@ -72,16 +67,15 @@ def count_macs(model: Sequential, input_shape: Sequence[int]) -> int:
     return sum(row.macs for row in count_layers(model, input_shape))
 
 
-def _of(layer: Module, inputs: int) -> tuple[int, int, bool]:
-    """Return parameters, inputs of all units at one place, and whether units have a bias."""
-    parameters = layer.num_parameters()
+def _fan(layer: Module) -> tuple[int, bool]:
+    """Return the inputs of all units at one place, and whether units have a bias."""
     if isinstance(layer, Conv2d):
-        present = layer.weight.size if layer.connections is None else int(layer.connections.sum())
-        return parameters - layer.weight.size + present, present, layer.bias is not None
+        absent = 0 if layer.connections is None else int((~layer.connections).sum())
+        return layer.weight.size - absent, layer.bias is not None
     if isinstance(layer, Linear):
-        return parameters, layer.weight.size, layer.bias is not None
+        return layer.weight.size, layer.bias is not None
     if isinstance(layer, Subsample2d):
-        return parameters, layer.coefficient.size * math.prod(layer.kernel_size), True
+        return layer.coefficient.size * math.prod(layer.kernel_size), True
     if isinstance(layer, RBF):
-        return 0, layer.centres.size, False
-    return parameters, 0, False
+        return layer.centres.size, False
+    return 0, False

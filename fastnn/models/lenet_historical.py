@@ -154,7 +154,7 @@ def lenet5_1998(
     """Return LeNet-5 as published, for images (N, 28, 28, 1).
 
     LeCun, Bottou, Bengio and Haffner 1998, section II.B: 60,000 trainable parameters and 340,908
-    connections, counted as the paper does (`count_parameters`, `count_connections`). C1, C3 (with
+    connections, counted as the paper does (`num_parameters`, `count_connections`). C1, C3 (with
     the connections of table I) and C5 are convolutions, S2 and S4 trainable subsampling, F6 fully
     connected; all are squashed by the scaled tanh. The outputs are RBF units around pictures of the
     digits; the loss is the maximum a posteriori criterion (see `PenaltyClassifier`).

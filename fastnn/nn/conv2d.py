@@ -125,6 +125,9 @@ class Conv2d(Module):
 
         return y, backward
 
+    def _num_constants(self) -> int:
+        return 0 if self.connections is None else int(np.count_nonzero(~self.connections))
+
     def __repr__(self) -> str:
         """Return the constructor call, defaults left out."""
         out_channels, kernel_height, kernel_width, group_channels = self.weight.shape

@@ -100,8 +100,13 @@ class Module(ABC):
         return ((name, b) for name, b in _walk("", self, set()) if isinstance(b, Buffer))
 
     def num_parameters(self) -> int:
-        """Return the number of trainable elements."""
-        return sum(p.size for p in self.parameters())
+        """Return the number of trainable elements: without weights that stay 0."""
+        constant = sum(module._num_constants() for module in self.modules())
+        return sum(p.size for p in self.parameters()) - constant
+
+    def _num_constants(self) -> int:
+        """Return how many elements of this module's own parameters no step can change."""
+        return 0
 
     def state_dict(self) -> dict[str, Array]:
         """Return copies of all parameters and buffers by name, in order of definition."""
@@ -189,7 +194,7 @@ def _rows(name: str, module: Module, seen: set[int]) -> Iterator[tuple[str, str,
     generic = type(module).__repr__ is Module.__repr__
     kind = type(module).__name__ if generic else repr(module)
     shapes = ", ".join(f"{key} {p.shape}" for key, p in own)
-    count = f"{sum(p.size for _, p in own):,}" if own else ""
+    count = f"{sum(p.size for _, p in own) - module._num_constants():,}" if own else ""
     yield f"{name}  {kind}" if name else kind, shapes, count
     digits = len(str(len(below) - 1))
     for key, part in below:

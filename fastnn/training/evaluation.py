@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from fastnn.training.step import Loss, classes_of, count_correct, loss_of
+from fastnn.training.step import Loss, are_labels, classes_of, loss_of
 
 if TYPE_CHECKING:
     from fastnn._core import Array
@@ -69,10 +70,10 @@ def predict(model: Module, x: Array, *, batch_size: int = 256) -> Array:
     TypeError, ValueError
         If `batch_size` is no integer or less than 1.
     """
+    batch_size = _checked_batch_size("predict", batch_size)
     own = getattr(model, "predict", None)
     if own is None:
-        return classes_of(model, outputs(model, x, batch_size=batch_size))
-    batch_size = _checked_batch_size("predict", batch_size)
+        return classes_of(model, x, outputs(model, x, batch_size=batch_size))
     parts = [own(x[i : i + batch_size]) for i in range(0, max(len(x), 1), batch_size)]
     return np.concatenate(parts)
 
@@ -81,11 +82,11 @@ class Evaluation(NamedTuple):
     """Result of `evaluate`."""
 
     loss: float
-    """Mean loss."""
+    """Mean loss; NaN of models that have none."""
     accuracy: float
     """Fraction classified correctly; 0 where the targets are no labels."""
     outputs: Array
-    """(N, ...): what the model returned; logits for most."""
+    """(N, ...): what the model returned; logits for most. (N, 0) of models without a loss."""
     predictions: Array
     """(N,): the class of each row."""
 
@@ -98,7 +99,8 @@ def evaluate(
     Parameters
     ----------
     model : Module
-        Returns logits (N, C), or outputs that its own ``loss`` and ``classify`` are for.
+        Returns logits (N, C), or outputs that its own ``loss``, and ``classify(outputs)`` or
+        ``predict(x)`` are for. Of one that learns by a method ``fit``, only ``predict`` is used.
     x : ndarray
         Shape (N, ...), N at least 1.
     labels : ndarray
@@ -125,10 +127,21 @@ def evaluate(
     """
     if len(x) != len(labels):
         raise ValueError(f"evaluate: x has {len(x)} rows, labels has {len(labels)}")
-    y = outputs(model, x, batch_size=batch_size)
-    value, _ = loss_of(model, loss)(y, labels)
-    correct = count_correct(model, y, labels)
-    return Evaluation(value, correct / len(x), y, classes_of(model, y))
+    if learns_by_itself(model):
+        value, y = math.nan, np.empty((len(x), 0))
+        predictions = predict(model, x, batch_size=batch_size)
+    else:
+        y = outputs(model, x, batch_size=batch_size)
+        value, _ = loss_of(model, loss)(y, labels)
+        known = hasattr(model, "classify") or not hasattr(model, "predict")
+        predictions = classes_of(model, x, y) if known else predict(model, x, batch_size=batch_size)
+    accuracy = float(np.mean(predictions == labels)) if are_labels(labels) else 0.0
+    return Evaluation(value, accuracy, y, predictions)
+
+
+def learns_by_itself(model: Module) -> bool:
+    """Return whether a model is trained by its own ``fit(x, labels)``, without gradients."""
+    return callable(getattr(model, "fit", None))
 
 
 def confusion_matrix(labels: Array, predictions: Array, num_classes: int | None = None) -> Array:

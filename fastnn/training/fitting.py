@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from fastnn import optim
 from fastnn.io import remove_leftovers
+from fastnn.nn import Module
 from fastnn.optim.schedule import integer, number
 from fastnn.training.callbacks import Callback
 from fastnn.training.history import History
@@ -21,7 +25,6 @@ if TYPE_CHECKING:
     from fastnn._core import Array
     from fastnn.data import Batches
     from fastnn.init import RNG
-    from fastnn.nn import Module
 
 
 def fit(
@@ -120,6 +123,12 @@ def fit(
     >>> history["validation_accuracy"][-1] > 0.85
     True
     """
+    if not isinstance(model, Module):
+        raise TypeError(f"fit: model must be a Module, not {type(model).__name__}")
+    for callback in callbacks:
+        if not isinstance(callback, Callback):
+            kind = type(callback).__name__
+            raise TypeError(f"fit: callbacks must be of class Callback, not {kind}")
     batches = _batches(train, batch_size, rng, transform)
     optimizer = optim.Adam(model) if optimizer is None else optimizer
     epochs = integer("fit", "epochs", epochs, 0)
@@ -149,6 +158,9 @@ def fit(
     run.checkpoint = os.fspath(checkpoint)
     if checkpoint_every is not None:
         run.checkpoint_every = integer("fit", "checkpoint_every", checkpoint_every, 1)
+    folder = os.path.dirname(os.path.abspath(run.checkpoint))
+    if not os.path.isdir(folder):  # better now than after an epoch
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), folder)
     remove_leftovers(run.checkpoint)
     if resume and os.path.exists(run.checkpoint):
         run.load(run.checkpoint)
@@ -174,6 +186,9 @@ def _pair(name: str, value: Any) -> tuple[Array, Array]:
         kind = type(value).__name__
         raise TypeError(f"fit: {name} must be a pair of arrays (x, targets), not {kind}")
     x, y = value
+    if not isinstance(x, np.ndarray) or not isinstance(y, np.ndarray):
+        kinds = f"{type(x).__name__} and {type(y).__name__}"
+        raise TypeError(f"fit: {name} must be a pair of arrays (x, targets), not of {kinds}")
     if len(x) != len(y):
         raise ValueError(f"fit: {name} has {len(x)} rows of x and {len(y)} targets")
     return x, y

@@ -12,6 +12,7 @@ from fastnn.training.callbacks import Callback
 from fastnn.training.checkpoint import load_checkpoint, save_checkpoint
 from fastnn.training.evaluation import Evaluation, evaluate
 from fastnn.training.history import Epoch, History, Progress
+from fastnn.training.memory import keep_freed_memory
 from fastnn.training.step import Loss, make_step
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ class Run:
 
     def execute(self) -> History:
         """Train until the last epoch or until a callback has stopped the run."""
+        keep_freed_memory()
         try:
             for callback in self.callbacks:
                 callback.on_start(self)

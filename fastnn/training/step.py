@@ -29,21 +29,23 @@ def loss_of(model: Module, loss: Loss | None = None) -> Loss:
     return loss or own or _core.softmax_cross_entropy
 
 
-def count_correct(model: Module, outputs: Array, targets: Array) -> int:
-    """Return how many rows of a batch are classified correctly; 0 if targets are no labels."""
-    if targets.ndim != 1 or targets.dtype.kind not in "iu":
-        return 0
-    return int(np.count_nonzero(classes_of(model, outputs) == targets))
+def classes_of(model: Module, x: Array, outputs: Array) -> Array:
+    """Return the class of each row of a batch, of which the model's outputs are known.
 
-
-def classes_of(model: Module, outputs: Array) -> Array:
-    """Return the class that each row of a model's outputs stands for.
-
-    The model's own ``classify(outputs)`` where it has one; else the index of the largest output.
+    Models whose largest output is not the answer say what is by ``classify(outputs)``, or by
+    ``predict(x)``, which costs another pass.
     """
-    own: Callable[[Array], Array] | None = getattr(model, "classify", None)
-    classes: Array = outputs.argmax(1) if own is None else own(outputs)
+    for name, argument in (("classify", outputs), ("predict", x)):
+        own: Callable[[Array], Array] | None = getattr(model, name, None)
+        if own is not None:
+            return own(argument)
+    classes: Array = outputs.argmax(1)
     return classes
+
+
+def are_labels(targets: Array) -> bool:
+    """Return whether targets are classes (N,), and not values to come near to."""
+    return targets.ndim == 1 and targets.dtype.kind in "iu"
 
 
 def make_step(
@@ -82,10 +84,11 @@ def make_step(
         value, dy = loss(outputs, targets)
         if not math.isfinite(value):
             raise FloatingPointError(f"the loss is {value}")
+        right = are_labels(targets) and classes_of(model, x, outputs) == targets
         backward(dy)
         if clip_norm is not None:
             clip_grad_norm(optimizer, clip_norm)
         optimizer.step()
-        return value, count_correct(model, outputs, targets)
+        return value, int(np.count_nonzero(right))
 
     return step
