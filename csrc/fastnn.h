@@ -19,7 +19,8 @@
 extern "C" {
 #endif
 
-typedef enum fnn_status { FNN_OK, FNN_ENOMEM } fnn_status;
+/* FNN_NOT_FINITE: a program has stopped at fnn_require_finite. */
+typedef enum fnn_status { FNN_OK, FNN_ENOMEM, FNN_NOT_FINITE } fnn_status;
 typedef enum fnn_dtype { FNN_F32, FNN_F64, FNN_DTYPES } fnn_dtype;
 
 typedef enum fnn_activation {
@@ -685,6 +686,13 @@ typedef struct fnn_advance_args {
 
 fnn_status fnn_advance(fnn_dtype dtype, const fnn_advance_args *args); /* of any dtype */
 
+/* In a program: if *x is infinite or NaN, no step behind this one runs. By itself it does nothing. */
+typedef struct fnn_require_finite_args {
+    const double *x;
+} fnn_require_finite_args;
+
+fnn_status fnn_require_finite(fnn_dtype dtype, const fnn_require_finite_args *args);
+
 /* ---- programs ---------------------------------------------------------------------------- */
 
 /* What is known of an op: the pointers in its args, for those that record, plan and explain
@@ -734,7 +742,7 @@ void fnn_program_destroy(fnn_program *program);
 void *fnn_program_args(fnn_program *program, int64_t step);
 
 /* Runs the steps from *next on, and sets *next to the one to go on with; that is behind the last
- * step, unless `pause` seconds passed (0: never). One call at a time. Allocates where the number of
+ * step, unless `pause` seconds passed (0: never), or with FNN_NOT_FINITE where it stopped. One call at a time. Allocates where the number of
  * threads is another than in the run before. */
 fnn_status fnn_program_run(fnn_program *program, int64_t *next, double pause);
 

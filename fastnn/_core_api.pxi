@@ -7,6 +7,7 @@ cdef extern from "fastnn.h" nogil:
     ctypedef enum fnn_status:
         FNN_OK
         FNN_ENOMEM
+        FNN_NOT_FINITE
 
     ctypedef enum fnn_dtype:
         FNN_F32
@@ -435,6 +436,10 @@ cdef extern from "fastnn.h" nogil:
     fnn_status fnn_embedding_forward(fnn_dtype, const fnn_embedding_args *)
     fnn_status fnn_embedding_backward(fnn_dtype, const fnn_embedding_args *)
     fnn_status fnn_clip(fnn_dtype, const fnn_clip_args *)
+    ctypedef struct fnn_require_finite_args:
+        const double *x
+
+    fnn_status fnn_require_finite(fnn_dtype, const fnn_require_finite_args *)
     fnn_status fnn_copy(fnn_dtype, const fnn_copy_args *)
     fnn_status fnn_advance(fnn_dtype, const fnn_advance_args *)
 

@@ -310,6 +310,8 @@ cdef class Program:
         while next < self.count:
             with nogil:
                 status = fnn_program_run(self.program, &next, PAUSE)
+            if status == FNN_NOT_FINITE:
+                raise FloatingPointError("a loss is infinite or NaN")
             if status != FNN_OK:
                 raise MemoryError("compile: no memory for the workspace")
             if next < self.count:

@@ -7,6 +7,10 @@
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.string cimport memset
 
+class RecordingError(TypeError):
+    """What a function does cannot be recorded."""
+
+
 cdef int recordings = 0   # Recorders at work, of all threads
 
 
@@ -102,8 +106,8 @@ cdef class Recorder:
         return 0 if frame is None else frame.f_lineno
 
     def refusal(self, operation):
-        """A TypeError that says what cannot be recorded, and where it stands."""
-        return TypeError(
+        """An error that says what cannot be recorded, and where it stands."""
+        return RecordingError(
             f"{self.code.co_name}: {operation} at line {self.line()} of {self.code.co_filename} "
             "cannot be recorded: in a compiled function, what depends on its arguments can only go "
             "through fastnn's kernels and layers; compute it outside, or do not compile")
@@ -386,6 +390,32 @@ def empty(shape, dtype):
 def scratch(shape):
     """An uninitialised float64 array for what kernels tell one another."""
     return new_array(shape, np_float64)
+
+
+def require_finite(loss):
+    """Raise FloatingPointError if a number is infinite or NaN.
+
+    In a compiled function the steps behind it do not run then: put it between the loss and the
+    backward pass, and parameters stay as they are.
+
+    Parameters
+    ----------
+    loss : float
+        As losses return it.
+
+    Raises
+    ------
+    FloatingPointError
+        If it is infinite or NaN.
+    """
+    cdef fnn_require_finite_args args
+    if type(loss) is Symbol:
+        if not recorder().is_number(loss):
+            raise TypeError("require_finite: expected the number that a loss returns")
+        args.x = <const double *>bytes_of(plain(loss))
+        fnn_require_finite(FNN_F64, &args)
+    elif not -DBL_MAX <= loss <= DBL_MAX:
+        raise FloatingPointError(f"the loss is {loss}")
 
 
 # ---- results that are numbers --------------------------------------------------------------------

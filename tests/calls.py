@@ -346,7 +346,48 @@ def _elementwise(rng, dtype, m, n):
                 lambda dy, y, out, f=backward: (f(dy, y, out=out),),
             ),
         ]
-    return result + _along_axes(x, dy)
+    return result + _along_axes(x, dy) + _broadcast(x, dy) + _rows_by_number(rng, x, dy)
+
+
+def _broadcast(x, dy):
+    """Two arrays, and the sums that are the gradient."""
+    row, norm = x[0].copy(), fastnn.l2_norm(x)
+    return [
+        Call("add", (x, dy), x.shape, lambda x, y, out: (fastnn.add(x, y, out=out),)),
+        Call("mul, a row", (x, row), x.shape, lambda x, y, out: (fastnn.mul(x, y, out=out),)),
+        Call("add_relu", (x, dy), x.shape, lambda x, y, out: (fastnn.add_relu(x, y, out=out),)),
+        Call("mul_backward", (dy, x, row), None, lambda *a: fastnn.mul_backward(*a[:3])),
+        Call("prelu", (x, row), x.shape, lambda x, w, out: (fastnn.prelu(x, w, out=out),)),
+        Call("prelu_backward", (dy, x, row), None, lambda *a: fastnn.prelu_backward(*a[:3])),
+        Call("row_sum", (x,), x.shape[:1], lambda x, out: (fastnn.row_sum(x, out=out),)),
+        Call("l2_norm", (x,), x.shape[:1], lambda x, out: (fastnn.l2_norm(x, out=out),)),
+        Call(
+            "l2_norm_backward",
+            (norm, x, norm),
+            None,
+            lambda dy, x, y, out: (fastnn.l2_norm_backward(dy, x, y),),
+        ),
+    ]
+
+
+def _rows_by_number(rng, table, dy):
+    """Embedding; the numbers are captured."""
+    rows = len(table)
+    indices = rng.integers(0, rows, rows)
+    return [
+        Call(
+            "embedding",
+            (table,),
+            table.shape,
+            lambda w, out: (fastnn.embedding(w, indices, out=out),),
+        ),
+        Call(
+            "embedding_backward",
+            (dy,),
+            table.shape,
+            lambda dy, out: (fastnn.embedding_backward(dy, indices, rows, out=out),),
+        ),
+    ]
 
 
 def _along_axes(x, dy):

@@ -175,6 +175,45 @@ def test_what_is_written_into_must_be_writable_and_contiguous() -> None:
             overwrite(bad)
 
 
+def test_a_loss_that_is_not_finite_stops_the_step() -> None:
+    """Behind `require_finite` nothing has run, whatever the team."""
+    for threads in (1, 2, 3):
+        model = nn.Sequential(nn.Linear(300, 400, rng=0), nn.ReLU(), nn.Linear(400, 10, rng=1))
+        optimizer = optim.SGD(model, lr=0.1, momentum=0.9)
+
+        @fastnn.compile
+        def step(x, labels, model=model, optimizer=optimizer):
+            logits, backward = model.forward(x)
+            loss, dlogits = fastnn.softmax_cross_entropy(logits, labels)
+            fastnn.require_finite(loss)
+            backward(dlogits)
+            optimizer.step()
+            return loss
+
+        x, labels = np.ones((200, 300), np.float32), np.zeros(200, int)
+        with fastnn.threads(threads):
+            step(x, labels)
+            before = {**model.state_dict(), **optimizer.state_dict()}
+            bad = x.copy()
+            bad[7, 5] = np.nan
+            for _ in range(3):
+                with pytest.raises(FloatingPointError, match="a loss is infinite or NaN"):
+                    step(bad, labels)
+            after = {**model.state_dict(), **optimizer.state_dict()}
+            for name, value in before.items():
+                assert np.array_equal(value, after[name]), name
+            assert np.isfinite(step(x, labels))
+
+
+def test_require_finite_by_itself() -> None:
+    fastnn.require_finite(1.0)
+    for bad in (np.nan, np.inf, -np.inf):
+        with pytest.raises(FloatingPointError, match="the loss is"):
+            fastnn.require_finite(bad)
+    with pytest.raises(TypeError, match="the number that a loss returns"):
+        fastnn.compile(lambda x: fastnn.require_finite(x))(X)
+
+
 # ---- what was bound anew -----------------------------------------------------------------------
 
 

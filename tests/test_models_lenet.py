@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from compiling import assert_same_state, state_of
 
 import fastnn
+from compiling import assert_same_state, state_of
 from fastnn import models, nn, optim
 from fastnn.gradcheck import gradcheck
 
@@ -108,7 +108,7 @@ def test_the_squared_loss_has_targets_of_plus_and_minus_one() -> None:
     loss, dy = model.loss(y, labels)
     assert loss == pytest.approx((0.25 + 0 + 4 + 1) / 4)
     assert np.allclose(dy, [[-0.25, 0], [1.0, -0.5]])
-    with pytest.raises(ValueError, match=r"labels|not a class"):
+    with pytest.raises(ValueError, match="not a row"):
         model.loss(y, np.array([0, 2]))
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from compiling import assert_steps_equal, image_batches
 
+from compiling import assert_steps_equal, image_batches
 from fastnn import models, nn, optim
 from fastnn.gradcheck import gradcheck
 

@@ -2,6 +2,7 @@
  * that were planned for so many members, and waits for the others only where a step needs what more
  * than one member has done. */
 #define _GNU_SOURCE
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -16,6 +17,7 @@ typedef struct step {
     int64_t after_count;
     int members;
     bool barrier;
+    bool guard;       /* fnn_require_finite */
     size_t workspace; /* offset */
 } step;
 
@@ -30,6 +32,7 @@ struct fnn_program {
 
     /* of the current run */
     int64_t first, stopped;
+    bool not_finite;
     int64_t deadline;
     bool is_long; /* worth a look at the clock between its steps */
 };
@@ -63,6 +66,7 @@ static bool copy_steps(fnn_program *program, const fnn_step *steps)
     for (int64_t i = 0; i < program->count; i++) {
         const size_t bytes = fnn_op_size(steps[i].op);
         program->steps[i].op = fnn_selected_op((fnn_op_id)steps[i].op, steps[i].dtype);
+        program->steps[i].guard = steps[i].op == FNN_OP_require_finite;
         program->steps[i].args = memcpy(args, steps[i].args, bytes);
         program->steps[i].after = to;
         program->steps[i].after_count = steps[i].after_count;
@@ -113,7 +117,7 @@ void fnn_program_profile(fnn_program *program, double *seconds)
 static bool needs_barrier(const fnn_program *program, int64_t i, int64_t begin)
 {
     const step *s = program->steps + i;
-    if (program->seconds) return true;
+    if (program->seconds || s->guard) return true;
     for (int64_t j = 0; j < s->after_count; j++)
         if (s->after[j] >= begin && (s->members > 1 || program->steps[s->after[j]].members > 1))
             return true;
@@ -195,6 +199,13 @@ static void run_steps(const void *args, const fnn_team *team)
             fnn_team_barrier(team);
             if (program->stopped == i) return;
         }
+        if (program->steps[i].guard) { /* all members see the same number, and stop together */
+            const fnn_require_finite_args *guard = program->steps[i].args;
+            if (!isfinite(*guard->x)) {
+                if (team->rank == 0) program->not_finite = true;
+                return;
+            }
+        }
         run_step(program, i, team);
     }
 }
@@ -211,8 +222,10 @@ fnn_status fnn_program_run(fnn_program *program, int64_t *next, double pause)
     const int64_t start = now_ns();
     program->first = *next;
     program->stopped = program->count;
+    program->not_finite = false;
     program->deadline = pause > 0 ? start + (int64_t)(pause * 1e9) : INT64_MAX;
     fnn_team_run(&as_op, program, NULL, program->members);
+    if (program->not_finite) return FNN_NOT_FINITE;
     if (*next == 0 && program->stopped == program->count)
         program->is_long = pause > 0 && (double)(now_ns() - start) > 0.1e9 * pause;
     *next = program->stopped;

@@ -1,4 +1,4 @@
-/* Counters that programs advance: of steps, of batches, of random numbers. */
+/* Counters that programs advance, of steps, of batches, of random numbers, and where they stop. */
 #include "ops/real.h"
 
 fnn_plan VARIANT(advance_plan)(const void *args, int max_members)
@@ -19,4 +19,16 @@ void VARIANT(advance_run)(const void *args, const fnn_team *team)
         *counter += (uint64_t)a->amount;
         if (a->kind == FNN_COUNTER_U64) *counter %= UINT64_C(1) << 62;
     }
+}
+
+fnn_plan VARIANT(require_finite_plan)(const void *args, int max_members)
+{
+    (void)args, (void)max_members;
+    return (fnn_plan){1, 0};
+}
+
+/* program.c looks at the number. */
+void VARIANT(require_finite_run)(const void *args, const fnn_team *team)
+{
+    (void)args, (void)team;
 }

@@ -1,4 +1,4 @@
-"""Networks whose outputs are compared with codes of the classes: how they learned before softmax."""
+"""Networks whose outputs are compared with codes of the classes, as was usual before softmax."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class PenaltyClassifier(Sequential):
         It is the cross-entropy of the logits -y with one more class of logit -j, which is never
         the right one.
         """
-        n, classes = outputs.shape
+        classes = outputs.shape[1]
         identity = np.eye(classes, classes + 1, dtype=outputs.dtype)
         offset = np.zeros(classes + 1, outputs.dtype)
         offset[classes] = -self.j

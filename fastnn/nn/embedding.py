@@ -60,7 +60,9 @@ class Embedding(Module):
                 f"Embedding: padding_idx must be from 0 to {num_embeddings - 1}, got {padding_idx}"
             )
         self.padding_idx = padding_idx
-        self.weight = Parameter(init.normal((num_embeddings, embedding_dim), 1, rng=rng, dtype=dtype))
+        self.weight = Parameter(
+            init.normal((num_embeddings, embedding_dim), 1, rng=rng, dtype=dtype)
+        )
         if padding_idx is not None:
             self.weight.data[padding_idx] = 0
 

@@ -7,7 +7,8 @@ which replays it. ``bindings`` watches what the function refers to, ``explain`` 
 become, ``save`` writes it to a file.
 """
 
+from fastnn._core import RecordingError
 from fastnn.program.compiled import CompiledFunction, compile
 from fastnn.program.save import SavedProgram, load
 
-__all__ = ["CompiledFunction", "SavedProgram", "compile", "load"]
+__all__ = ["CompiledFunction", "RecordingError", "SavedProgram", "compile", "load"]

@@ -34,7 +34,7 @@ class CompiledFunction:
     """
 
     def __init__(
-        self, function: Callable[..., Any], disable: Iterable[str], max_programs: int
+        self, function: Callable[..., Any], disable: Iterable[str] = (), max_programs: int = 16
     ) -> None:
         if isinstance(function, staticmethod | classmethod | type) or not callable(function):
             raise TypeError(f"compile: expected a function, got {type(function).__name__}")

@@ -13,7 +13,8 @@ def remove_dead(ops: list[Op]) -> list[Op]:
     wanted: set[Buffer] = set()
     kept = []
     for op in reversed(ops):
-        if any(b.kind != "temporary" or b in wanted for b in op.writes()):
+        guard = op.name == "require_finite"
+        if guard or any(b.kind != "temporary" or b in wanted for b in op.writes()):
             wanted.update(op.reads())
             kept.append(op)
     return kept[::-1]

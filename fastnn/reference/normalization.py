@@ -51,6 +51,7 @@ def batch_norm(
     eps: float = 1e-5,
     activation: str | None = None,
     return_stats: bool = False,
+    batches: Any = None,
 ) -> Array | Stats:
     """y = (x - mean) / sqrt(var + eps) * weight + bias over all axes but the last.
 
@@ -63,6 +64,8 @@ def batch_norm(
         return activate(_affine((x - f64(running_mean)) * inv_std, weight, bias), activation)
     mean, variance, inv_std = _moments(x, axes, eps)
     count = x[..., :1].size
+    if batches is not None:
+        momentum = 1 / (int(batches) + 1)
     if running_mean is not None and count > 1:
         running_mean += momentum * (mean.ravel() - running_mean)
         running_var += momentum * (variance.ravel() * count / (count - 1) - running_var)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from fastnn import _core
 from fastnn.optim import clip_grad_norm
+from fastnn.program import CompiledFunction
 
 if TYPE_CHECKING:
     from fastnn._core import Array
@@ -69,26 +70,57 @@ def make_step(
     clip_norm : float, optional
         Largest norm of the gradients of all parameters; see `fastnn.optim.clip_grad_norm`.
     compile : bool
-        Whether the step may be compiled; default True. It has no effect on results.
+        Run the step by `fastnn.compile`; default True. It has no effect on results. A step that
+        cannot be recorded, because of a layer or a loss of one's own, runs as it is, after a
+        RuntimeWarning.
 
     Returns
     -------
     callable
         ``loss, correct = step(x, targets)``: the loss before the step, and how many rows were
-        classified correctly. It raises FloatingPointError, before anything is changed, if the loss
-        is infinite or NaN.
+        classified correctly. It raises FloatingPointError, before a parameter is changed, if the
+        loss is infinite or NaN.
     """
 
-    def step(x: Array, targets: Array) -> tuple[float, int]:
+    def update(x: Array, targets: Array) -> tuple[float, Array]:
         outputs, backward = model.forward(x)
         value, dy = loss(outputs, targets)
-        if not math.isfinite(value):
-            raise FloatingPointError(f"the loss is {value}")
-        right = are_labels(targets) and classes_of(model, x, outputs) == targets
+        _core.require_finite(value)
         backward(dy)
         if clip_norm is not None:
             clip_grad_norm(optimizer, clip_norm)
         optimizer.step()
+        return value, outputs
+
+    run = _Fallback(update) if compile and not hasattr(model, "predict") else update
+
+    def step(x: Array, targets: Array) -> tuple[float, int]:
+        # a model that predicts from x does so before the update
+        early = hasattr(model, "predict") and are_labels(targets)
+        right = classes_of(model, x, model(x)) == targets if early else False
+        value, outputs = run(x, targets)
+        if not early:
+            right = are_labels(targets) and classes_of(model, x, outputs) == targets
         return value, int(np.count_nonzero(right))
 
     return step
+
+
+class _Fallback:
+    """A compiled function that goes on as it is where it cannot be recorded, and says so once."""
+
+    def __init__(self, function: Callable[[Array, Array], tuple[float, Array]]) -> None:
+        self._function = function
+        self._compiled: CompiledFunction | None = CompiledFunction(function)
+
+    def __call__(self, x: Array, targets: Array) -> tuple[float, Array]:
+        if self._compiled is not None:
+            try:
+                value, outputs = self._compiled(x, targets)
+                return value, outputs
+            except _core.RecordingError as error:
+                warnings.warn(
+                    f"the step runs uncompiled: {error}", RuntimeWarning, stacklevel=4
+                )
+                self._compiled = None
+        return self._function(x, targets)
