@@ -1,8 +1,8 @@
-"""LeNet-5 as it is used today, and Caffe's LeNet; lenet_historical.py has the published ones."""
+"""LeNet-5 in its modern form, and Caffe's LeNet."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -75,28 +75,42 @@ def lenet5(num_classes: int = 10, *, rng: RNG = None, dtype: DTypeLike = np.floa
     return model
 
 
-def caffe_lenet(
+def lenet_caffe(
     num_classes: int = 10, *, rng: RNG = None, dtype: DTypeLike = np.float32
 ) -> Sequential:
-    """Return the LeNet of Caffe's examples, for images (N, 28, 28, 1).
+    """Return the LeNet of Caffe's MNIST example, for images (N, 28, 28, 1).
 
-    Convolutions of 20 and 50 maps with max pooling and no activation, 500 units with ReLU, logits:
-    431,080 parameters (Jia et al. 2014, ``examples/mnist/lenet_train_test.prototxt``). The weights
-    are uniform with variance 1 / fan_in, Caffe's "xavier"; biases are 0.
+    Caffe's (Jia et al. 2014, examples/mnist/lenet_train_test.prototxt): 20 and 50 maps, max
+    pooling, no activation but the ReLU after the 500 hidden units, weights by Glorot and Bengio
+    2010, which Caffe calls "xavier" and scales by fan_in alone. With 10 classes there are 431,080
+    parameters.
 
-    Parameters are those of `lenet5`.
+    Parameters
+    ----------
+    num_classes, rng, dtype
+        As those of `lenet5`.
+
+    Returns
+    -------
+    Sequential
+        It ends in logits. Its backward returns None, as that of `lenet5`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `num_classes` is no integer or less than 1, or the dtype is another.
     """
-    rng = np.random.default_rng(rng)
-    options = {"weight_init": init.lecun_uniform, "rng": rng, "dtype": dtype}
+    options: dict[str, Any] = {"weight_init": init.lecun_uniform, "dtype": dtype}
+    options["rng"] = np.random.default_rng(rng)
     model = Sequential(
-        Conv2d(1, 20, 5, **options),  # type: ignore[arg-type]  # (N, 24, 24, 20)
-        MaxPool2d(2),
-        Conv2d(20, 50, 5, **options),  # type: ignore[arg-type]  # (N, 8, 8, 50)
-        MaxPool2d(2),
+        Conv2d(1, 20, 5, **options),  # (N, 24, 24, 20)
+        MaxPool2d(2),  # (N, 12, 12, 20)
+        Conv2d(20, 50, 5, **options),  # (N, 8, 8, 50)
+        MaxPool2d(2),  # (N, 4, 4, 50)
         Flatten(),
-        Linear(800, 500, **options),  # type: ignore[arg-type]
+        Linear(800, 500, **options),
         ReLU(),
-        Linear(500, num_classes, **options),  # type: ignore[arg-type]
+        Linear(500, num_classes, **options),
     )
     model[0].input_grad = False
     return model

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from fastnn.models.lenet import caffe_lenet, lenet5
-from fastnn.models.lenet_historical import lenet1, lenet5_1998
-from fastnn.models.mlp import mlp, mlp_squared
+from fastnn.models.lenet import lenet5, lenet_caffe
+from fastnn.models.lenet_1998 import lenet1, lenet5_1998
+from fastnn.models.mlp import mlp, mlp_300, mlp_800
 from fastnn.models.vgg import vgg
 from fastnn.names import suggest
 
@@ -77,69 +77,69 @@ def info(name: str) -> ModelInfo:
     return _MODELS[name]
 
 
-def _mlp(*hidden: int, squared: bool = False) -> Callable[..., Module]:
-    """Return a factory of perceptrons with these hidden layers."""
-
-    def make(
-        num_classes: int = 10, input_shape: Sequence[int] = (28, 28, 1), **options: Any
-    ) -> Module:
-        sizes = (math.prod(input_shape), *hidden, num_classes)
-        return mlp_squared(sizes, **options) if squared else mlp(sizes, **options)
-
-    return make
+def _mlp(
+    num_classes: int = 10,
+    input_shape: Sequence[int] = (28, 28, 1),
+    *,
+    rng: RNG = None,
+    dtype: DTypeLike = np.float32,
+) -> Module:
+    return mlp((math.prod(input_shape), 128, num_classes), rng=rng, dtype=dtype)
 
 
-def _vgg(configuration: str, batch_norm: bool) -> Callable[..., Module]:
-    """Return a factory of VGG networks, by default for CIFAR's images."""
+def _lenet(
+    name: str,
+    factory: Callable[..., Module],
+    loss: Literal["cross_entropy", "mse", "map"],
+    description: str,
+) -> ModelInfo:
+    """Return what is known of a model for images of one size, which an option may confirm."""
 
-    def make(
-        num_classes: int | None = None, input_shape: Sequence[int] = (32, 32, 3), **options: Any
-    ) -> Module:
-        return vgg(
-            configuration,
-            num_classes=num_classes,
-            input_shape=input_shape,
-            batch_norm=batch_norm,
-            **options,
-        )
+    def make(*, input_shape: Sequence[int] = _DIGIT, **options: Any) -> Module:
+        if tuple(input_shape) != _DIGIT:
+            raise ValueError(
+                f"{name}: input_shape must be {_DIGIT} (H, W, C), got {tuple(input_shape)}"
+            )
+        return factory(**options)
 
-    return make
+    return ModelInfo(name, make, _DIGIT, 10, loss, description)
 
 
-_IMAGE = (28, 28, 1)
-_VGGS = {"vgg11": "A", "vgg11-lrn": "A-LRN", "vgg13": "B", "vgg16": "D", "vgg16-c": "C"}
-_VGGS["vgg19"] = "E"
+def _vgg(name: str, configuration: str, batch_norm: bool) -> ModelInfo:
+    def make(**options: Any) -> Module:
+        return vgg(configuration, batch_norm=batch_norm, **options)
+
+    norm = " with batch norm" if batch_norm else ""
+    description = f"VGG {configuration}{norm} (Simonyan and Zisserman 2015)"
+    return ModelInfo(name, make, (224, 224, 3), 1000, "cross_entropy", description)
+
+
+_DIGIT = (28, 28, 1)
+
+_LRN = "vgg11-lrn"
+
+_VGGS = {
+    "vgg11": "A",
+    _LRN: "A-LRN",
+    "vgg13": "B",
+    "vgg16": "D",
+    "vgg16-c": "C",
+    "vgg19": "E",
+}
 
 _MODELS = {
     model.name: model
     for model in (
-        ModelInfo("mlp", _mlp(128), _IMAGE, 10, "cross_entropy", "perceptron 784-128-10, ReLU"),
+        ModelInfo("mlp", _mlp, _DIGIT, 10, "cross_entropy", "perceptron 784-128-10, ReLU"),
+        ModelInfo("mlp-300", mlp_300, _DIGIT, 10, "mse", "784-300-10, tanh (LeCun et al. 1998)"),
         ModelInfo(
-            *("mlp-300", _mlp(300, squared=True), _IMAGE, 10, "mse"),
-            "perceptron 784-300-10 of LeCun et al. 1998, scaled tanh, mean squared error",
+            "mlp-800", mlp_800, _DIGIT, 10, "cross_entropy", "784-800-10 (Simard et al. 2003)"
         ),
-        ModelInfo(
-            *("mlp-800", _mlp(800), _IMAGE, 10, "cross_entropy"),
-            "perceptron 784-800-10 of Simard et al. 2003, here with ReLU",
-        ),
-        ModelInfo("lenet1", lenet1, _IMAGE, 10, "mse", "LeNet-1 of 1990, mean squared error"),
-        ModelInfo(
-            *("lenet5-1998", lenet5_1998, _IMAGE, 10, "map"),
-            "LeNet-5 as published: partial C3, trainable subsampling, RBF outputs",
-        ),
-        ModelInfo("lenet5", lenet5, _IMAGE, 10, "cross_entropy", "LeNet-5 as used today"),
-        ModelInfo("lenet-caffe", caffe_lenet, _IMAGE, 10, "cross_entropy", "Caffe's LeNet"),
-        *(
-            ModelInfo(
-                name + ("-bn" if norm else ""),
-                _vgg(configuration, norm),
-                (32, 32, 3),
-                10,
-                "cross_entropy",
-                f"VGG, configuration {configuration}" + (", with batch norm" if norm else ""),
-            )
-            for norm in (False, True)
-            for name, configuration in _VGGS.items()
-        ),
+        _lenet("lenet1", lenet1, "mse", "LeNet-1 (LeCun et al. 1990): 2,578 parameters"),
+        _lenet("lenet5-1998", lenet5_1998, "map", "LeNet-5 as published: RBF units, MAP loss"),
+        _lenet("lenet5", lenet5, "cross_entropy", "LeNet-5 as used today: ReLU, max pooling"),
+        _lenet("lenet-caffe", lenet_caffe, "cross_entropy", "LeNet of Caffe's MNIST example"),
+        *(_vgg(name, letter, False) for name, letter in _VGGS.items()),
+        *(_vgg(f"{name}-bn", letter, True) for name, letter in _VGGS.items() if name != _LRN),
     )
 }

@@ -1,118 +1,109 @@
-"""Weights of torchvision's VGG networks, in and out."""
+"""Weights from and to torchvision's VGG networks. Neither torch nor torchvision is imported."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn.nn import BatchNorm2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Module, Sequential
+from fastnn.models.vgg import VGG
+from fastnn.nn import Conv2d, Linear
 from fastnn.nn.module import compare_names
 
 if TYPE_CHECKING:
     from fastnn._core import Array
 
 
-class _Entry(NamedTuple):
-    """One array of torchvision's, and where it goes."""
+def load_torchvision(model: VGG, state: Mapping[str, Any]) -> None:
+    """Copy the weights of a torchvision VGG into a model of the same configuration.
 
-    ours: str
-    """Name in our state_dict."""
-    kind: str
-    """"conv", "first" (the linear layer after Flatten), or "plain"."""
-    channels: int
-    """Before Flatten, for "first"."""
-
-
-def load_torchvision(model: Sequential, state_dict: Mapping[str, Any]) -> None:
-    """Copy a state_dict of torchvision's VGG into ours.
-
-    Filters go from OIHW to OHWI, and the columns of the first fully connected layer from the order
-    (C, H, W) to (H, W, C).
+    The names are the same. Convolution weights go from (O, I, KH, KW) to (O, KH, KW, I); the
+    columns of the first classifier layer from the order (C, H, W), in which PyTorch flattens an
+    image, to (H, W, C).
 
     Parameters
     ----------
-    model : Sequential
-        From `vgg`, of the same configuration.
-    state_dict : mapping of str to array
-        As ``torchvision.models.vgg16().state_dict()`` returns it: tensors, or arrays of these.
+    model : VGG
+        For images of 224 x 224 with two hidden layers of 4096 units, if the weights are those that
+        torchvision publishes. Others work as well if the sizes are the same.
+    state : mapping of str to array
+        ``state_dict()`` of the torch model; tensors on the CPU, or arrays. float32 becomes float64
+        where the model is float64; the other way is refused.
 
     Raises
     ------
     ValueError
-        For missing or unexpected names and for shapes that differ. Nothing has been changed then.
+        For missing or unexpected names and for shapes that differ.
+    TypeError
+        For a model that is no VGG, and for dtypes that cannot be converted without loss.
+
+    In all these cases nothing has been changed.
     """
-    entries = _entries(model)
-    compare_names("load_torchvision", entries, state_dict)
-    own = model.state_dict()
+    own = _own_state(model, "load_torchvision")
+    compare_names("load_torchvision", own, state)
+    pixels = _pixels(model)
     arrays = {}
-    for name, entry in entries.items():
-        target = own[entry.ours]
-        array = np.asarray(state_dict[name])
-        wanted = _theirs(target, entry).shape
-        if array.shape != wanted:
-            raise ValueError(f"load_torchvision: {name} has shape {array.shape}, expected {wanted}")
-        arrays[entry.ours] = _ours(array, target.shape, entry).astype(target.dtype)
-    model.load_state_dict(arrays, strict=False)  # dropout's state is no matter of torchvision's
-
-
-def to_torchvision(model: Sequential) -> dict[str, Array]:
-    """Return our weights under torchvision's names and in its layout: NumPy arrays.
-
-    ``torch_model.load_state_dict({k: torch.from_numpy(v) for k, v in to_torchvision(m).items()})``.
-    """
-    own = model.state_dict()
-    return {name: _theirs(own[entry.ours], entry) for name, entry in _entries(model).items()}
-
-
-def _ours(array: Array, shape: tuple[int, ...], entry: _Entry) -> Array:
-    if entry.kind == "conv":
-        return np.ascontiguousarray(array.transpose(0, 2, 3, 1))
-    if entry.kind == "first":
-        side = round((shape[1] / entry.channels) ** 0.5)
-        images = array.reshape(-1, entry.channels, side, side)
-        return np.ascontiguousarray(images.transpose(0, 2, 3, 1)).reshape(shape)
-    return array
-
-
-def _theirs(array: Array, entry: _Entry) -> Array:
-    if entry.kind == "conv":
-        return np.ascontiguousarray(array.transpose(0, 3, 1, 2))
-    if entry.kind == "first":
-        side = round((array.shape[1] / entry.channels) ** 0.5)
-        images = array.reshape(-1, side, side, entry.channels)
-        return np.ascontiguousarray(images.transpose(0, 3, 1, 2)).reshape(array.shape)
-    return array
-
-
-def _entries(model: Sequential) -> dict[str, _Entry]:
-    """Return torchvision's names with ours; its ReLU layers count although ours may be fused."""
-    entries: dict[str, _Entry] = {}
-    part, index, channels, flattened = "features", 0, 0, False
-    for i, layer in enumerate(model):
-        if isinstance(layer, Flatten):
-            part, index, flattened = "classifier", 0, True
-            continue
-        if isinstance(layer, Conv2d):
-            channels = layer.weight.shape[0]
-        kind = "conv" if isinstance(layer, Conv2d) else "plain"
-        for name in _arrays(layer):
-            first = isinstance(layer, Linear) and flattened and name == "weight"
-            whole = kind if name == "weight" else "plain"
-            entries[f"{part}.{index}.{name}"] = _Entry(
-                f"{i}.{name}", "first" if first else whole, channels
+    for name, array in own.items():
+        given = np.asarray(state[name])
+        if not np.can_cast(given.dtype, array.dtype):
+            raise TypeError(
+                f"load_torchvision: {name} has dtype {given.dtype}, expected {array.dtype}"
             )
-        flattened = flattened and not isinstance(layer, Linear)
-        index += _places(layer)
-    return entries
+        expected = _to_torch(name, array, pixels).shape
+        if given.shape != expected:
+            raise ValueError(
+                f"load_torchvision: {name} has shape {given.shape}, expected {expected}"
+            )
+        arrays[name] = _from_torch(name, given, pixels).astype(array.dtype)
+    model.load_state_dict(arrays, strict=False)
 
 
-def _arrays(layer: Module) -> Iterator[str]:
-    return iter(layer.state_dict()) if not isinstance(layer, Dropout) else iter(())
+def to_torchvision(model: VGG) -> dict[str, Array]:
+    """Return the weights as ``load_state_dict`` of the torchvision model takes them.
+
+    The inverse of `load_torchvision`, exactly. The values are NumPy arrays: make tensors of them
+    with ``{name: torch.from_numpy(array) for name, array in state.items()}``.
+
+    Raises
+    ------
+    TypeError
+        For a model that is no VGG.
+    """
+    own, pixels = _own_state(model, "to_torchvision"), _pixels(model)
+    # not ascontiguousarray, which makes one-dimensional arrays of scalars
+    return {name: np.array(_to_torch(name, a, pixels), order="C") for name, a in own.items()}
 
 
-def _places(layer: Module) -> int:
-    """Return how many of torchvision's layers ours stands for."""
-    fused = isinstance(layer, BatchNorm2d | MaxPool2d) and layer.activation is not None
-    return 2 if fused else 1
+def _own_state(model: VGG, caller: str) -> dict[str, Array]:
+    """Return the state that torchvision's model has too: all but dropout's."""
+    if not isinstance(model, VGG):
+        raise TypeError(f"{caller}: model must be a VGG, not {type(model).__name__}")
+    state = model._state().items()
+    return {name: part.data for name, part in state if not name.endswith((".seed", ".offset"))}
+
+
+def _pixels(model: VGG) -> int:
+    """Return H * W of the image that the classifier flattens."""
+    convolutions = [layer for layer in model.features if isinstance(layer, Conv2d)]
+    first = model.classifier[0]
+    assert isinstance(first, Linear)
+    return first.weight.shape[1] // convolutions[-1].weight.shape[0]
+
+
+def _to_torch(name: str, array: Array, pixels: int) -> Array:
+    if array.ndim == 4:
+        return array.transpose(0, 3, 1, 2)
+    if name == "classifier.0.weight":
+        units, inputs = array.shape
+        return array.reshape(units, pixels, -1).transpose(0, 2, 1).reshape(units, inputs)
+    return array
+
+
+def _from_torch(name: str, array: Array, pixels: int) -> Array:
+    if array.ndim == 4:
+        return array.transpose(0, 2, 3, 1)
+    if name == "classifier.0.weight":
+        units, inputs = array.shape
+        return array.reshape(units, -1, pixels).transpose(0, 2, 1).reshape(units, inputs)
+    return array

@@ -1,10 +1,11 @@
-"""VGG: Simonyan & Zisserman, Very deep convolutional networks, ICLR 2015 (arXiv:1409.1556)."""
+"""The VGG networks."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -21,178 +22,193 @@ from fastnn.nn import (
     ReLU,
     Sequential,
 )
+from fastnn.nn.checks import float_dtype, positive
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
-    from fastnn.init import RNG
+    from fastnn.init import RNG, Initializer
 
-POOL, LRN, POINTWISE = "pool", "lrn", 1
-
-CONFIGURATIONS: dict[str, tuple[tuple[int | str | tuple[int, int], ...], ...]] = {
-    "A": ((64,), (128,), (256, 256), (512, 512), (512, 512)),
-    "A-LRN": ((64, LRN), (128,), (256, 256), (512, 512), (512, 512)),
-    "B": ((64, 64), (128, 128), (256, 256), (512, 512), (512, 512)),
-    "C": (
-        *((64, 64), (128, 128), (256, 256, (256, POINTWISE))),
-        *((512, 512, (512, POINTWISE)), (512, 512, (512, POINTWISE))),
-    ),
-    "D": ((64, 64), (128, 128), (256,) * 3, (512,) * 3, (512,) * 3),
-    "E": ((64, 64), (128, 128), (256,) * 4, (512,) * 4, (512,) * 4),
+# Table 1 of the paper: five groups of convolutions, each of which ends in max pooling.
+_CHANNELS = (64, 128, 256, 512, 512)
+_DEPTHS = {
+    "A": (1, 1, 2, 2, 2),
+    "A-LRN": (1, 1, 2, 2, 2),
+    "B": (2, 2, 2, 2, 2),
+    "C": (2, 2, 3, 3, 3),
+    "D": (2, 2, 3, 3, 3),
+    "E": (2, 2, 4, 4, 4),
 }
-"""Table 1 of the paper: the channels of each convolution, in groups that end in max pooling. They
-are 3 x 3 but for the pairs, which name their size."""
-
-HIDDEN = 4096  # units of the two hidden fully connected layers
+VGG_CONFIGURATIONS = tuple(_DEPTHS)
+"""Columns of the paper's table 1: A is vgg11, B vgg13, D vgg16, E vgg19."""
 
 
-class Layer(NamedTuple):
-    """A layer with weights, before it is made."""
+class Numbered(Sequential):
+    """Layers whose names are given numbers, not their positions.
 
-    kind: str
-    """"conv" or "linear"."""
-    inputs: int
-    outputs: int
-    taps: int
-    """Of a filter."""
-    pixels: int
-    """Of its output."""
-
-    @property
-    def parameters(self) -> int:
-        """Weights and biases."""
-        return self.outputs * (self.inputs * self.taps + 1)
-
-    @property
-    def macs(self) -> int:
-        """Multiplications of one image."""
-        return self.pixels * self.outputs * self.inputs * self.taps
-
-
-def vgg_layers(
-    configuration: str, size: int = 224, num_classes: int = 1000, width: float = 1.0
-) -> Iterator[Layer]:
-    """Yield the layers with weights, without making them.
-
-    Parameters are those of `vgg`. ``sum(layer.parameters for layer in vgg_layers("D"))`` is
-    138,357,544.
+    A layer that does the work of two has two places in PyTorch's networks; so the parameters here
+    have the names that they have there.
     """
-    channels, side = 3, size
-    for group in CONFIGURATIONS[configuration]:
-        for item in group:
-            if item == LRN:
-                continue
-            outputs, taps = item if isinstance(item, tuple) else (item, 3)
-            outputs = _scaled(int(outputs), width)
-            yield Layer("conv", channels, outputs, taps * taps, side * side)
-            channels = outputs
-        side //= 2
-    features = channels * side * side
-    for units in _hidden(size, width):
-        yield Layer("linear", features, units, 1, 1)
-        features = units
-    yield Layer("linear", features, num_classes, 1, 1)
+
+    def __init__(self, layers: Sequence[tuple[int, Module]]) -> None:
+        super().__init__(*(layer for _, layer in layers))
+        self.numbers = tuple(number for number, _ in layers)
+
+    def _members(self) -> Iterator[tuple[str, Module]]:
+        return ((str(i), layer) for i, layer in zip(self.numbers, self.layers, strict=True))
+
+
+class VGG(Sequential):
+    """Features, flattened, and a classifier: what `vgg` returns.
+
+    Names of parameters and buffers are those of torchvision's models, without its dropout, and
+    with ours. See `load_torchvision`.
+    """
+
+    def __init__(self, features: Numbered, classifier: Numbered) -> None:
+        super().__init__(features, Flatten(), classifier)
+        self.features, self.classifier = features, classifier
+
+    def _members(self) -> Iterator[tuple[str, Module]]:
+        names = ("features", "flatten", "classifier")
+        return zip(names, self.layers, strict=True)
 
 
 def vgg(
-    configuration: str = "D",
-    *,
-    num_classes: int | None = None,
+    configuration: str,
+    num_classes: int = 1000,
     input_shape: Sequence[int] = (224, 224, 3),
+    *,
     batch_norm: bool = False,
     width: float = 1.0,
+    hidden: Sequence[int] | None = None,
     dropout: float = 0.5,
+    weight_init: Initializer = init.he_normal,
     rng: RNG = None,
     dtype: DTypeLike = np.float32,
-) -> Sequential:
-    """Return a VGG network that ends in logits.
+) -> VGG:
+    """Return a VGG network, which ends in logits.
+
+    The paper's (Simonyan and Zisserman 2015, section 2.1 and table 1): convolutions 3 x 3 padded
+    by 1, in C also 1 x 1, each with ReLU; maximum over 2 x 2 after each of the five groups; two
+    hidden layers of 4096 units with ReLU and dropout, and the output. In A-LRN, local response
+    normalisation as in Krizhevsky et al. 2012 follows the first ReLU.
+
+    Ours, as is common today: batch normalisation between convolution and ReLU, which the paper
+    had not; initial weights by He et al. 2015 (the paper: normal with variance 0.01, from a
+    trained A); images smaller than 224 x 224, by default without hidden layers; `width`.
 
     Parameters
     ----------
     configuration : {"A", "A-LRN", "B", "C", "D", "E"}
-        Column of the paper's table 1; A, B, D and E are also known as VGG-11, 13, 16 and 19.
-    num_classes : int, optional
-        Default: 1000 for images of 224, else 10.
-    input_shape : (H, W, 3)
-        Square, the side a multiple of 32. Images of 224 and more get the paper's three fully
-        connected layers, 4096-4096-classes, with dropout; smaller ones a single layer from the
-        last features, as is usual for CIFAR-10 (ours, not the paper's).
+        Column of table 1.
+    num_classes : int
+        Number of outputs; default 1000.
+    input_shape : (int, int, int)
+        (H, W, C) of the images, H and W at least 32; default (224, 224, 3).
     batch_norm : bool
-        Batch norm after every convolution (not the paper's); default False.
+        Whether there is batch normalisation; default False.
     width : float
-        Factor of all channels and hidden units (ours); default 1.
+        Factor on all channels and on the default hidden units, which are rounded to integers of
+        at least 1; default 1.
+    hidden : sequence of int, optional
+        Units of the hidden layers. Default: two of 4096 for images from 224 x 224 on, else none.
     dropout : float
-        Of the two hidden layers; default 0.5 (section 3.1).
+        Probability, in [0, 1), after each hidden layer; default 0.5. With 0 there is none.
+    weight_init : callable
+        From `fastnn.init`; default `he_normal`.
     rng : None, int, SeedSequence, BitGenerator or Generator
-        Source of the initial weights, as `numpy.random.default_rng` takes it. They are normal with
-        the variance of He et al. 2015, which trains all depths from scratch (the paper started the
-        deep ones from A); biases are 0.
+        Source of the initial weights and of dropout's seed.
     dtype : dtype
         float32 (default) or float64.
 
     Returns
     -------
-    Sequential
-        Its backward returns None: the gradient with respect to the image is not computed. Where it
-        is wanted, set ``model[0].input_grad = True``.
+    VGG
+        Its backward returns None; where the gradient of the image is wanted, set
+        ``model.features[0].input_grad = True``.
 
     Raises
     ------
     TypeError, ValueError
-        If the configuration is unknown, the image is not square or its side no multiple of 32, or
-        a number is out of range.
+        If the configuration is another, or an option is of another kind or out of range.
+
+    Examples
+    --------
+    >>> vgg("D", 10, (32, 32, 3), batch_norm=True, rng=0).num_parameters()
+    14728266
     """
-    if configuration not in CONFIGURATIONS:
-        raise ValueError(
-            f"vgg: configuration must be one of {', '.join(CONFIGURATIONS)}, got {configuration!r}"
-        )
-    size = _side(input_shape)
-    if not (isinstance(width, int | float) and 0 < width < math.inf):
-        raise ValueError(f"vgg: width must be a number above 0, got {width!r}")
-    if num_classes is None:
-        num_classes = 1000 if size >= 224 else 10
-    rng = np.random.default_rng(rng)
-    layers: list[Module] = []
-    channels = 3
-    for group in CONFIGURATIONS[configuration]:
-        for item in group:
-            if item == LRN:
-                # AlexNet's parameters (Krizhevsky et al. 2012, section 3.3), as section 2.3 says
-                layers.append(LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0))
-                continue
-            outputs, taps = item if isinstance(item, tuple) else (item, 3)
-            outputs = _scaled(int(outputs), width)
-            conv = Conv2d(channels, outputs, taps, padding=taps // 2, rng=rng, dtype=dtype)
-            layers.append(conv)
-            layers.append(
-                BatchNorm2d(outputs, activation="relu", dtype=dtype) if batch_norm else ReLU()
-            )
-            channels = outputs
-        layers.append(MaxPool2d(2))
-    layers.append(Flatten())
-    features = channels * (size // 32) ** 2
-    for units in _hidden(size, width):
-        layers += [Linear(features, units, rng=rng, dtype=dtype), ReLU(), Dropout(dropout, rng=rng)]
-        features = units
-    layers.append(
-        Linear(features, num_classes, weight_init=init.lecun_normal, rng=rng, dtype=dtype)
-    )
-    layers[0].input_grad = False
-    return Sequential(*layers)
+    height, width_of_image, channels = _check(configuration, input_shape, width)
+    positive("vgg", num_classes=num_classes)
+    options: dict[str, Any] = {"weight_init": weight_init, "dtype": float_dtype("vgg", dtype)}
+    options["rng"] = np.random.default_rng(rng)
+    features = _features(configuration, channels, width, batch_norm, options)
+    if hidden is None:
+        large = min(height, width_of_image) >= 224
+        hidden = [_scaled(4096, width)] * 2 if large else []
+    inputs = (height // 32) * (width_of_image // 32) * _scaled(_CHANNELS[-1], width)
+    return VGG(features, _classifier([inputs, *hidden, num_classes], dropout, options))
 
 
-def _scaled(channels: int, width: float) -> int:
-    return max(1, round(channels * width))
-
-
-def _hidden(size: int, width: float) -> tuple[int, ...]:
-    return (_scaled(HIDDEN, width),) * 2 if size >= 224 else ()
-
-
-def _side(input_shape: Sequence[int]) -> int:
+def _check(configuration: str, input_shape: Sequence[int], width: float) -> tuple[int, int, int]:
+    if configuration not in _DEPTHS:
+        valid = ", ".join(_DEPTHS)
+        raise ValueError(f"vgg: configuration must be one of {valid}, got {configuration!r}")
     shape = tuple(input_shape)
-    if len(shape) != 3 or shape[0] != shape[1] or shape[2] != 3 or shape[0] % 32 or not shape[0]:
-        raise ValueError(
-            f"vgg: input_shape must be (H, H, 3), H a multiple of 32, got {tuple(input_shape)}"
-        )
-    return int(shape[0])
+    if len(shape) != 3:
+        raise ValueError(f"vgg: input_shape must be (H, W, C), got {shape}")
+    height, width_of_image, channels = shape
+    positive("vgg", height=height, width=width_of_image, channels=channels)
+    if min(height, width_of_image) < 32:
+        raise ValueError(f"vgg: images must be at least 32 x 32, got input_shape {shape}")
+    if not (isinstance(width, int | float) and 0 < width < math.inf):
+        raise ValueError(f"vgg: width must be a positive number, got {width!r}")
+    return height, width_of_image, channels
+
+
+def _features(
+    configuration: str, inputs: int, width: float, batch_norm: bool, options: dict[str, Any]
+) -> Numbered:
+    """Return the five groups, numbered as PyTorch's layers are."""
+    layers: list[tuple[int, Module]] = []
+    number = 0
+    for group, depth in enumerate(_DEPTHS[configuration]):
+        units = _scaled(_CHANNELS[group], width)
+        normalised = configuration == "A-LRN" and group == 0
+        for i in range(depth):
+            kernel = 1 if configuration == "C" and i == 2 else 3
+            layers.append((number, Conv2d(inputs, units, kernel, padding=kernel // 2, **options)))
+            number += 1
+            if batch_norm:
+                norm = BatchNorm2d(units, activation="relu", dtype=options["dtype"])
+                layers.append((number, norm))
+                number += 1
+            elif i < depth - 1 or normalised:  # else it is part of the pooling layer
+                layers.append((number, ReLU()))
+            number += 1
+            inputs = units
+        if normalised:
+            # alpha is not divided by the size in the paper that it is from
+            layers.append((number, LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)))
+            number += 1
+        fused: Literal["relu"] | None = None if batch_norm or normalised else "relu"
+        layers.append((number, MaxPool2d(2, activation=fused)))
+        number += 1
+    layers[0][1].input_grad = False
+    return Numbered(layers)
+
+
+def _classifier(sizes: Sequence[int], dropout: float, options: dict[str, Any]) -> Numbered:
+    """Return the fully connected layers, numbered as if each but the last had dropout."""
+    layers: list[tuple[int, Module]] = []
+    for i, (inputs, units) in enumerate(itertools.pairwise(sizes)):
+        if i:
+            layers.append((3 * i - 2, ReLU()))
+            if dropout:
+                layers.append((3 * i - 1, Dropout(dropout, rng=options["rng"])))
+        layers.append((3 * i, Linear(inputs, units, **options)))
+    return Numbered(layers)
+
+
+def _scaled(units: int, width: float) -> int:
+    return max(1, round(units * width))

@@ -37,6 +37,7 @@ from fastnn.nn.norm import (
 from fastnn.nn.parameter import Parameter
 from fastnn.nn.pool import AvgPool2d, GlobalAvgPool2d, MaxPool2d, Subsample2d
 from fastnn.nn.prelu import PReLU
+from fastnn.nn.rbf import RBF
 from fastnn.nn.residual import Residual
 from fastnn.nn.sequential import Sequential
 
@@ -44,6 +45,7 @@ __all__ = [
     "CELU",
     "ELU",
     "GELU",
+    "RBF",
     "SELU",
     "AvgPool2d",
     "Backward",
