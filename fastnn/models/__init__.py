@@ -20,11 +20,15 @@ from fastnn.models.lenet_1998 import (
 from fastnn.models.mlp import mlp, mlp_300, mlp_800
 from fastnn.models.registry import ModelInfo, create, info, names
 from fastnn.models.sign_targets import SignTargets
+from fastnn.models.torchvision import load_torchvision, to_torchvision
+from fastnn.models.vgg import VGG, VGG_CONFIGURATIONS, vgg
 
 __all__ = [
     "DIGIT_CODES",
     "LENET1_CONNECTIONS",
     "LENET5_CONNECTIONS",
+    "VGG",
+    "VGG_CONFIGURATIONS",
     "LayerCounts",
     "LeNet5",
     "ModelInfo",
@@ -39,10 +43,13 @@ __all__ = [
     "lenet5",
     "lenet5_1998",
     "lenet_caffe",
+    "load_torchvision",
     "map_loss",
     "mlp",
     "mlp_300",
     "mlp_800",
     "names",
     "summary",
+    "to_torchvision",
+    "vgg",
 ]

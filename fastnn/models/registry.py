@@ -11,6 +11,7 @@ import numpy as np
 from fastnn.models.lenet import lenet5, lenet_caffe
 from fastnn.models.lenet_1998 import lenet1, lenet5_1998
 from fastnn.models.mlp import mlp, mlp_300, mlp_800
+from fastnn.models.vgg import vgg
 from fastnn.names import suggest
 
 if TYPE_CHECKING:
@@ -104,7 +105,27 @@ def _lenet(
     return ModelInfo(name, make, _DIGIT, 10, loss, description)
 
 
+def _vgg(name: str, configuration: str, batch_norm: bool) -> ModelInfo:
+    def make(**options: Any) -> Module:
+        return vgg(configuration, batch_norm=batch_norm, **options)
+
+    norm = " with batch norm" if batch_norm else ""
+    description = f"VGG {configuration}{norm} (Simonyan and Zisserman 2015)"
+    return ModelInfo(name, make, (224, 224, 3), 1000, "cross_entropy", description)
+
+
 _DIGIT = (28, 28, 1)
+
+_LRN = "vgg11-lrn"
+
+_VGGS = {
+    "vgg11": "A",
+    _LRN: "A-LRN",
+    "vgg13": "B",
+    "vgg16": "D",
+    "vgg16-c": "C",
+    "vgg19": "E",
+}
 
 _MODELS = {
     model.name: model
@@ -118,5 +139,7 @@ _MODELS = {
         _lenet("lenet5-1998", lenet5_1998, "map", "LeNet-5 as published: RBF units, MAP loss"),
         _lenet("lenet5", lenet5, "cross_entropy", "LeNet-5 as used today: ReLU, max pooling"),
         _lenet("lenet-caffe", lenet_caffe, "cross_entropy", "LeNet of Caffe's MNIST example"),
+        *(_vgg(name, letter, False) for name, letter in _VGGS.items()),
+        *(_vgg(f"{name}-bn", letter, True) for name, letter in _VGGS.items() if name != _LRN),
     )
 }
