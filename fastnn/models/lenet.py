@@ -1,11 +1,12 @@
-"""LeNet-5 in its modern form."""
+"""LeNet-5 in its modern form, and Caffe's LeNet."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn import init
 from fastnn.nn import Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential
 
 if TYPE_CHECKING:
@@ -69,6 +70,47 @@ def lenet5(num_classes: int = 10, *, rng: RNG = None, dtype: DTypeLike = np.floa
         Linear(120, 84, rng=rng, dtype=dtype),  # F6
         ReLU(),
         Linear(84, num_classes, rng=rng, dtype=dtype),
+    )
+    model[0].input_grad = False
+    return model
+
+
+def lenet_caffe(
+    num_classes: int = 10, *, rng: RNG = None, dtype: DTypeLike = np.float32
+) -> Sequential:
+    """Return the LeNet of Caffe's MNIST example, for images (N, 28, 28, 1).
+
+    Caffe's (Jia et al. 2014, examples/mnist/lenet_train_test.prototxt): 20 and 50 maps, max
+    pooling, no activation but the ReLU after the 500 hidden units, weights by Glorot and Bengio
+    2010, which Caffe calls "xavier" and scales by fan_in alone. With 10 classes there are 431,080
+    parameters.
+
+    Parameters
+    ----------
+    num_classes, rng, dtype
+        As those of `lenet5`.
+
+    Returns
+    -------
+    Sequential
+        It ends in logits. Its backward returns None, as that of `lenet5`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `num_classes` is no integer or less than 1, or the dtype is another.
+    """
+    options: dict[str, Any] = {"weight_init": init.lecun_uniform, "dtype": dtype}
+    options["rng"] = np.random.default_rng(rng)
+    model = Sequential(
+        Conv2d(1, 20, 5, **options),  # (N, 24, 24, 20)
+        MaxPool2d(2),  # (N, 12, 12, 20)
+        Conv2d(20, 50, 5, **options),  # (N, 8, 8, 50)
+        MaxPool2d(2),  # (N, 4, 4, 50)
+        Flatten(),
+        Linear(800, 500, **options),
+        ReLU(),
+        Linear(500, num_classes, **options),
     )
     model[0].input_grad = False
     return model

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from fastnn.models.lenet import lenet5
+from fastnn.models.lenet import lenet5, lenet_caffe
+from fastnn.models.lenet_1998 import lenet1, lenet5_1998
 from fastnn.models.mlp import mlp, mlp_300, mlp_800
+from fastnn.models.vgg import vgg
 from fastnn.names import suggest
 
 if TYPE_CHECKING:
@@ -85,21 +87,45 @@ def _mlp(
     return mlp((math.prod(input_shape), 128, num_classes), rng=rng, dtype=dtype)
 
 
-def _images_of(shape: tuple[int, int, int], factory: Callable[..., Module]) -> Callable[..., Module]:
-    """Return the factory with an option ``input_shape`` that has one valid value."""
+def _lenet(
+    name: str,
+    factory: Callable[..., Module],
+    loss: Literal["cross_entropy", "mse", "map"],
+    description: str,
+) -> ModelInfo:
+    """Return what is known of a model for images of one size, which an option may confirm."""
 
-    def make(*, input_shape: Sequence[int] = shape, **options: Any) -> Module:
-        if tuple(input_shape) != shape:
+    def make(*, input_shape: Sequence[int] = _DIGIT, **options: Any) -> Module:
+        if tuple(input_shape) != _DIGIT:
             raise ValueError(
-                f"{factory.__name__}: input_shape must be {shape} (H, W, C), "
-                f"got {tuple(input_shape)}"
+                f"{name}: input_shape must be {_DIGIT} (H, W, C), got {tuple(input_shape)}"
             )
         return factory(**options)
 
-    return make
+    return ModelInfo(name, make, _DIGIT, 10, loss, description)
+
+
+def _vgg(name: str, configuration: str, batch_norm: bool) -> ModelInfo:
+    def make(**options: Any) -> Module:
+        return vgg(configuration, batch_norm=batch_norm, **options)
+
+    norm = " with batch norm" if batch_norm else ""
+    description = f"VGG {configuration}{norm} (Simonyan and Zisserman 2015)"
+    return ModelInfo(name, make, (224, 224, 3), 1000, "cross_entropy", description)
 
 
 _DIGIT = (28, 28, 1)
+
+_LRN = "vgg11-lrn"
+
+_VGGS = {
+    "vgg11": "A",
+    _LRN: "A-LRN",
+    "vgg13": "B",
+    "vgg16": "D",
+    "vgg16-c": "C",
+    "vgg19": "E",
+}
 
 _MODELS = {
     model.name: model
@@ -109,13 +135,11 @@ _MODELS = {
         ModelInfo(
             "mlp-800", mlp_800, _DIGIT, 10, "cross_entropy", "784-800-10 (Simard et al. 2003)"
         ),
-        ModelInfo(
-            "lenet5",
-            _images_of(_DIGIT, lenet5),
-            _DIGIT,
-            10,
-            "cross_entropy",
-            "LeNet-5 as used today: ReLU, max pooling",
-        ),
+        _lenet("lenet1", lenet1, "mse", "LeNet-1 (LeCun et al. 1990): 2,578 parameters"),
+        _lenet("lenet5-1998", lenet5_1998, "map", "LeNet-5 as published: RBF units, MAP loss"),
+        _lenet("lenet5", lenet5, "cross_entropy", "LeNet-5 as used today: ReLU, max pooling"),
+        _lenet("lenet-caffe", lenet_caffe, "cross_entropy", "LeNet of Caffe's MNIST example"),
+        *(_vgg(name, letter, False) for name, letter in _VGGS.items()),
+        *(_vgg(f"{name}-bn", letter, True) for name, letter in _VGGS.items() if name != _LRN),
     )
 }

@@ -35,12 +35,14 @@ from fastnn.nn.norm import (
 )
 from fastnn.nn.parameter import Parameter
 from fastnn.nn.pool import AvgPool2d, GlobalAvgPool2d, MaxPool2d, Subsample2d
+from fastnn.nn.rbf import RBF
 from fastnn.nn.sequential import Sequential
 
 __all__ = [
     "CELU",
     "ELU",
     "GELU",
+    "RBF",
     "SELU",
     "AvgPool2d",
     "Backward",
