@@ -55,7 +55,7 @@ def build():
 
 
 def execute(checkpoint=None, callbacks=(), epochs=EPOCHS, every=1, resume=True):
-    """Return what there is in the end: arrays by name, the history without its times, the callback."""
+    """Return the arrays there are in the end, and the history without its times."""
     model, optimizer, schedule = build()
     stopping = training.EarlyStopping(patience=epochs, min_delta=10)  # the first epoch is best
     keep = {} if checkpoint is None else {"checkpoint_every": every, "resume": resume}
