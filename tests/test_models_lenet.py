@@ -196,6 +196,13 @@ class TestRBF:
         assert gradcheck(layer, rng.standard_normal((5, 4)))
         assert list(layer.state_dict()) == ["centers"]
 
+    def test_bits_do_not_depend_on_the_batch(self, rng):
+        layer = nn.RBF(rng.standard_normal((10, 84)))
+        x = rng.standard_normal((5, 84))
+        y = layer(x)
+        for row, expected in zip(x, y, strict=True):
+            assert np.array_equal(layer(row[None]), expected[None])
+
     def test_empty_batch(self):
         y, backward = nn.RBF(np.ones((3, 4)), trainable=True).forward(np.empty((0, 4)))
         assert y.shape == (0, 3)
@@ -260,12 +267,19 @@ class TestMAPLoss:
     @pytest.mark.parametrize(
         ("y", "labels", "j", "error", "match"),
         [
-            (np.ones((1, 3)), np.array([3]), 0.1, ValueError, r"labels must be in \[0, 3\)"),
+            (
+                np.ones((1, 3)),
+                np.array([3]),
+                0.1,
+                ValueError,
+                r"map_loss: labels must be in",
+            ),
             (np.ones((1, 3)), np.array([-100]), 0.1, ValueError, r"labels must be in \[0, 3\)"),
             (np.ones((1, 3)), np.array([0, 1]), 0.1, ValueError, "labels must have shape"),
             (np.ones((1, 3)), np.array([0.0]), 0.1, TypeError, "labels must be integers"),
             (np.ones(3), np.array([0]), 0.1, ValueError, "penalties must have shape"),
-            (np.ones((1, 3)), np.array([0]), np.nan, ValueError, "j must be finite"),
+            (np.ones((1, 3)), np.array([0]), np.nan, ValueError, "map_loss: j must be finite"),
+            (np.ones((1, 3)), np.array([0]), "x", TypeError, "map_loss: j must be a number"),
         ],
     )
     def test_bad_input(self, y, labels, j, error, match):
@@ -321,6 +335,7 @@ def test_they_learn(make):
         (lambda: models.lenet5_1998(11), ValueError, "num_classes must be at most 10"),
         (lambda: models.lenet5_1998(0), ValueError, "num_classes must be at least 1"),
         (lambda: models.lenet5_1998(pixels=(1, 1)), ValueError, "pixels must be finite"),
+        (lambda: models.lenet5_1998(j=np.inf), ValueError, "lenet5_1998: j must be finite"),
         (lambda: models.lenet_caffe(0), ValueError, "out_features must be at least 1"),
     ],
 )

@@ -127,9 +127,8 @@ def map_loss(penalties: Array, labels: Array, j: float = 0.1) -> tuple[float, Ar
     """
     if penalties.ndim != 2:
         raise ValueError(f"map_loss: penalties must have shape (N, C), not {penalties.shape}")
-    if not math.isfinite(j):
-        raise ValueError(f"map_loss: j must be finite, got {j}")
-    labels = check_labels("map", labels, penalties.shape)
+    j = _finite("map_loss", j)
+    labels = check_labels("map_loss", labels, penalties.shape)
     # the loss is softmax with cross-entropy over -y and -j
     logits = np.full((len(penalties), penalties.shape[1] + 1), -j, penalties.dtype)
     np.negative(penalties, out=logits[:, :-1])
@@ -223,7 +222,7 @@ def lenet5_1998(
         ScaledTanh(),
         RBF(DIGIT_CODES[:num_classes].astype(dtype)),
     )
-    model.j = float(j)
+    model.j = _finite("lenet5_1998", j)
     model[1].input_grad = False
     return model
 
@@ -282,6 +281,16 @@ def lenet1(
     )
     model[1].input_grad = False
     return model
+
+
+def _finite(caller: str, j: float) -> float:
+    try:
+        value = float(j)
+    except (TypeError, ValueError):
+        raise TypeError(f"{caller}: j must be a number, not {type(j).__name__}") from None
+    if not math.isfinite(value):
+        raise ValueError(f"{caller}: j must be finite, got {j}")
+    return value
 
 
 def _options(rng: RNG, dtype: DTypeLike) -> dict[str, Any]:

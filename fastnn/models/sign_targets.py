@@ -38,7 +38,7 @@ class SignTargets(Sequential):
         TypeError, ValueError
             If the labels are no integers, too few, or out of range.
         """
-        labels = check_labels(type(self).__name__, labels, outputs.shape)
+        labels = check_labels(f"{type(self).__name__}.loss", labels, outputs.shape)
         targets = np.full_like(outputs, -1)
         targets[np.arange(len(labels)), labels] = 1
         half = outputs.shape[1] / 2
@@ -59,12 +59,11 @@ def check_labels(caller: str, labels: Array, shape: tuple[int, ...]) -> Array:
     """Return labels that fit outputs of this shape, (N, C)."""
     labels = np.asarray(labels)
     if labels.dtype.kind not in "iu":
-        raise TypeError(f"{caller}.loss: labels must be integers, not {labels.dtype}")
+        raise TypeError(f"{caller}: labels must be integers, not {labels.dtype}")
     if labels.shape != shape[:1]:
-        raise ValueError(f"{caller}.loss: labels must have shape {shape[:1]}, not {labels.shape}")
+        raise ValueError(f"{caller}: labels must have shape {shape[:1]}, not {labels.shape}")
     if labels.size and not 0 <= labels.min() <= labels.max() < shape[1]:
         raise ValueError(
-            f"{caller}.loss: labels must be in [0, {shape[1]}), "
-            f"got {labels.min()} to {labels.max()}"
+            f"{caller}: labels must be in [0, {shape[1]}), got {labels.min()} to {labels.max()}"
         )
     return labels
