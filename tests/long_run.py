@@ -55,9 +55,9 @@ def build():
 
 
 def execute(checkpoint=None, callbacks=(), epochs=EPOCHS, every=1, resume=True):
-    """Return what there is in the end: arrays by name, and the history without its times."""
+    """Return the arrays there are in the end, and the history without its times."""
     model, optimizer, schedule = build()
-    stopping = training.EarlyStopping(patience=epochs, restore_best=True)
+    stopping = training.EarlyStopping(patience=epochs, min_delta=10)  # the first epoch is best
     keep = {} if checkpoint is None else {"checkpoint_every": every, "resume": resume}
     history = fastnn.fit(
         model,
@@ -78,7 +78,8 @@ def execute(checkpoint=None, callbacks=(), epochs=EPOCHS, every=1, resume=True):
     arrays = {f"model {name}": array for name, array in model.state_dict().items()}
     arrays |= {f"optimizer {name}": array for name, array in optimizer.state_dict().items()}
     arrays |= {f"schedule {name}": array for name, array in schedule.state_dict().items()}
-    return arrays, [row._replace(seconds=0) for row in history.epochs]
+    rows = [row._replace(seconds=0) for row in history.epochs]
+    return arrays, [*rows, stopping.state_dict()]
 
 
 def digest(arrays, rows):

@@ -76,7 +76,7 @@ def test_a_finished_run_stays_as_it_is(tmp_path, expected):
 def test_more_epochs_are_added(tmp_path):
     path = tmp_path / "c.npz"
     long_run.execute(path, epochs=2)
-    _, rows = long_run.execute(path, epochs=4)
+    _, (*rows, _) = long_run.execute(path, epochs=4)
     assert [row.epoch for row in rows] == [1, 2, 3, 4]
 
 

@@ -49,6 +49,8 @@ RECIPES = {
     ("mlp", "fashion-mnist"): Recipe(10, lr=0.05),
 }
 FAMILIES = {
+    "lenet1": Recipe(20, 32),
+    "lenet5-1998": Recipe(20, 32, lr=0.0005),  # a sum over 84 units, as in the paper
     "mlp-300": Recipe(20, 32, lr=0.01, momentum=0.0),  # a sum over tanh units, easily saturated
     "mlp-800": Recipe(lr=0.05),
     "mlp": Recipe(lr=0.01),

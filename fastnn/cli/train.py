@@ -129,7 +129,12 @@ def _fit(job: Job, out: str | None, every: int | None, resume: bool) -> training
     _, order_rng = np.random.default_rng(job.plan.seed).spawn(2)
     transform = build_transform(recipe.augment)
     batches = data.batches(
-        *job.train, recipe.batch_size, shuffle=True, rng=order_rng, transform=transform
+        *job.train,
+        recipe.batch_size,
+        shuffle=True,
+        rng=order_rng,
+        transform=transform,
+        prefetch=2 if transform else 0,  # distorting a batch takes as long as a step
     )
     optimizer = build_optimizer(model, recipe)
     with StopOnInterrupt() as interrupt, user_errors(status=1):

@@ -129,6 +129,7 @@ from fastnn.reference.products import (
     matmul,
     pack,
 )
+from fastnn.reference.rbf import map_loss, rbf
 from fastnn.reference.softmax import (
     log_softmax,
     log_softmax_backward,
@@ -203,6 +204,7 @@ __all__ = [
     "log_softmax_backward",
     "logsumexp",
     "logsumexp_backward",
+    "map_loss",
     "matmul",
     "max_pool2d",
     "max_pool2d_backward",
@@ -214,8 +216,7 @@ __all__ = [
     "multi_margin",
     "nll",
     "pack",
-    "prelu",
-    "prelu_backward",
+    "rbf",
     "relu",
     "relu6",
     "relu6_backward",

@@ -53,7 +53,9 @@ def fit(
     Parameters
     ----------
     model : Module
-        Returns logits (N, C); or anything, with a loss that is for it.
+        Returns logits (N, C); or anything, with a loss that is for it. Methods of its own are used
+        if it has them: ``loss(outputs, labels)``, and ``classify(outputs)`` where the largest
+        output is not the answer.
     train : pair of ndarray, or Batches
         (x, targets), which are shuffled anew for every epoch; or batches made by
         `fastnn.data.batches`.
