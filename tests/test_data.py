@@ -250,7 +250,7 @@ class TestBatches:
             ((x, y[:9], 3), {}, ValueError, "x has 10 rows, y has 9"),
             ((x, y, 0), {}, ValueError, "batch_size must be at least 1, got 0"),
             ((x, y, 2.0), {}, TypeError, "batch_size must be an integer, not float"),
-            ((x, y, 2), {"rng": 0}, ValueError, "rng has no effect without shuffle=True"),
+            ((x, y, 2), {"rng": 0}, ValueError, "rng has no effect without shuffle=True or a"),
         ],
     )
     def test_bad_arguments(self, arguments, options, error, match):

@@ -1,9 +1,24 @@
 """Data sets and batches."""
 
+from fastnn.data import transforms
 from fastnn.data.dataset import Dataset, Split
 from fastnn.data.digits import load_digits
 from fastnn.data.idx import read_idx
 from fastnn.data.loader import Batches, batches
 from fastnn.data.mnist import load_mnist
+from fastnn.data.registry import DatasetInfo, info, load, names
 
-__all__ = ["Batches", "Dataset", "Split", "batches", "load_digits", "load_mnist", "read_idx"]
+__all__ = [
+    "Batches",
+    "Dataset",
+    "DatasetInfo",
+    "Split",
+    "batches",
+    "info",
+    "load",
+    "load_digits",
+    "load_mnist",
+    "names",
+    "read_idx",
+    "transforms",
+]
