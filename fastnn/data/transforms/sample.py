@@ -41,13 +41,16 @@ def number(function: str, name: str, value: float, least: float = 0.0) -> float:
 def pad(x: Array, before: int, after: int, fill: Fill) -> Array:
     """Return images with a border, of some rows and columns before and after."""
     n, h, w, c = x.shape
+    bottom, right = before + h, before + w
+    padded = np.empty((n, bottom + after, right + after, c), x.dtype)
+    if fill is not None:
+        padded[...] = np.asarray(fill, x.dtype)
+    padded[:, before:bottom, before:right] = x
     if fill is None:
-        inside = [np.clip(np.arange(-before, m + after), 0, m - 1) for m in (h, w)]
-        edges: Array = x.take(inside[0], 1).take(inside[1], 2)
-        return edges
-    padded = np.empty((n, h + before + after, w + before + after, c), x.dtype)
-    padded[...] = np.asarray(fill, x.dtype)
-    padded[:, before : before + h, before : before + w] = x
+        padded[:, before:bottom, :before] = x[:, :, :1]
+        padded[:, before:bottom, right:] = x[:, :, -1:]
+        padded[:, :before] = padded[:, before : before + 1]
+        padded[:, bottom:] = padded[:, bottom - 1 : bottom]
     return padded
 
 
