@@ -152,6 +152,16 @@ def test_programs(program, match):
         read_pickled(program, "file")
 
 
+@pytest.mark.parametrize("state", [b"}S'function'\nI1\ns", b"(N}S'__call__'\nI1\nst"])
+@pytest.mark.parametrize("name", [b"c_codecs\nencode\n", b"cnumpy\ndtype\n", b"cnumpy\nndarray\n"])
+def test_state_of_a_name(name, state):
+    """A file can spoil what its own names stand for, but not those of the next."""
+    with pytest.raises(ValueError, match="not a pickled dict"):
+        read_pickled(name + state + b"b.", "file")
+    values = {"x": np.arange(3)}
+    assert np.array_equal(read_pickled(pickle.dumps(values, 2), "file")["x"], values["x"])
+
+
 def test_arrays_of_objects_and_wrong_sizes():
     objects = pickle.dumps({"data": np.array([None, 1])}, 2)
     with pytest.raises(ValueError, match="elements of type"):

@@ -1,12 +1,14 @@
 """Data sets by name."""
 
 import gzip
+import re
 import struct
 
 import numpy as np
 import pytest
 
 from fastnn import data
+from fastnn.data import download
 
 
 def write_idx(path, array):
@@ -59,3 +61,19 @@ def test_directories(root, where):
 def test_unknown_name(function):
     with pytest.raises(ValueError, match="unknown data set 'minst'; did you mean 'mnist'"):
         function("minst")
+
+
+def test_every_download_has_checksums():
+    assert set(download.FILES) == set(data.names()) - {"digits"}
+    for mirrors, files in download.FILES.values():
+        assert all(mirror.endswith("/") for mirror in mirrors)
+        assert files
+        for checksum in files.values():
+            assert re.fullmatch("[0-9a-f]{64}|md5:[0-9a-f]{32}", checksum)
+
+
+def test_class_names():
+    assert data.info("cifar10").classes[3] == "cat"
+    assert [data.info("cifar100").classes[i] for i in (0, 19, 50, 99)] == [
+        *("apple", "cattle", "mouse", "worm")
+    ]

@@ -1,7 +1,7 @@
 """Dictionaries of arrays that Python pickled, read as data: nothing in the file can be run.
 
 The instructions of the file are looked through first: those that lists, dicts and arrays do not
-need are errors. Then `pickle` follows them, with classes of this module in place of the few of
+need are errors. Then `pickle` follows them, with stand-ins of this module for the few names of
 NumPy that an array needs; every other name is an error.
 """
 
@@ -12,6 +12,7 @@ import math
 import pickle
 import pickletools
 import re
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -56,33 +57,43 @@ class _Array:
         self.value = array.reshape(shape, order="F" if fortran else "C")
 
 
-class _Class:
-    """In place of the name ``numpy.ndarray`` itself, an argument; it cannot be called."""
-
-
-class _Encode:
+def _encode(text: str, encoding: str = "latin1") -> bytes:
     """In place of ``_codecs.encode``, which makes bytes in pickles of protocols 0 to 2."""
+    if encoding != "latin1":
+        raise ValueError(f"bytes in the encoding {encoding!r}")
+    return text.encode("latin-1")
 
-    def __new__(cls, text: str, encoding: str = "latin1") -> bytes:  # type: ignore[misc]
-        if encoding != "latin1":
-            raise ValueError(f"bytes in the encoding {encoding!r}")
-        return text.encode("latin-1")
+
+def _ndarray() -> None:
+    """In place of ``numpy.ndarray``, which is an argument and never called."""
+    raise ValueError("it calls numpy.ndarray")
+
+
+class _Name:
+    """What a name in the file becomes: one object each time, for the file can change its state."""
+
+    __slots__ = ("function",)
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.function(*arguments)
 
 
 class _Unpickler(pickle.Unpickler):
-    NAMES: ClassVar[dict[tuple[str, str], type]] = {
+    NAMES: ClassVar[dict[tuple[str, str], Callable[..., Any]]] = {
         ("numpy.core.multiarray", "_reconstruct"): _Array,
         ("numpy._core.multiarray", "_reconstruct"): _Array,
+        ("numpy", "ndarray"): _ndarray,
         ("numpy", "dtype"): _Dtype,
-        ("_codecs", "encode"): _Encode,
+        ("_codecs", "encode"): _encode,
     }
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("numpy", "ndarray"):
-            return _Class()
         if (module, name) not in self.NAMES:
             raise ValueError(f"it asks for {module}.{name}, which no array needs")
-        return self.NAMES[module, name]
+        return _Name(self.NAMES[module, name])
 
 
 def read_pickled(contents: bytes, path: str) -> dict[str, Any]:
