@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from fastnn import data
-from fastnn.data import download
+from fastnn.data import cifar, download
 from fastnn.data.cifar import CIFAR10
 from fastnn.data.pickled import read_pickled
 
@@ -21,6 +21,13 @@ RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (24, 3072), dtype=np.uint8)
 LABELS = np.arange(24) % 10
 NAMES10 = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """Expect files of 4 images."""
+    for name in ("CIFAR10", "CIFAR100"):
+        monkeypatch.setattr(cifar, name, getattr(cifar, name)._replace(rows=(4, 4)))
 
 
 def binary(rows, coarse=False):
@@ -139,7 +146,7 @@ class Evil:
         return self.call
 
 
-@pytest.mark.parametrize("protocol", range(6))
+@pytest.mark.parametrize("protocol", range(5))
 @pytest.mark.parametrize("call", [(os.mkdir,), (eval,), (getattr, "", "join")])
 def test_archives_that_try_to_run_code(tmp_path, protocol, call):
     made = tmp_path / "made"
@@ -202,7 +209,7 @@ def test_damaged_where_there_are_checksums(tmp_path, kind):
     """An error that names the file, or the same result."""
     if kind == "tar":
         path = tmp_path / "cifar-10-python.tar.gz"
-        path.write_bytes(packed(dict.fromkeys(NAMES10, python2(np.arange(2)))))
+        path.write_bytes(packed(dict.fromkeys(NAMES10, python2(np.arange(4)))))
         load = lambda: data.load_cifar(tmp_path)  # noqa: E731
     elif kind == "npz":
         path = tmp_path / "small.npz"

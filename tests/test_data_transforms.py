@@ -87,6 +87,12 @@ class TestSample:
             want = np.where(inside, want, np.float32(fill))
         assert np.array_equal(sample_bilinear(x, r, j, fill), want)
 
+    def test_blocks_do_not_matter(self):
+        x = images((30, 28, 28, 2))
+        points = np.random.default_rng(0).uniform(-2, 30, (2, 30, 28, 28)).astype(np.float32)
+        alone = [sample_bilinear(x[i : i + 1], *points[:, i : i + 1]) for i in range(30)]
+        assert np.array_equal(sample_bilinear(x, *points), np.concatenate(alone))
+
     def test_a_plane_is_reproduced(self):
         """Bilinear interpolation is exact on a + b r + c s; all numbers here are dyadic."""
         r, s = grid(8, 8)
@@ -187,6 +193,17 @@ class TestElastic:
     def test_no_displacement_is_the_identity(self):
         x = images((3, 9, 8, 2))
         assert np.array_equal(Elastic(alpha=0)(x, np.random.default_rng(0)), x)
+
+    @pytest.mark.parametrize("shape", [(3, 9, 8, 2), (40, 28, 28, 1)])
+    def test_affine_at_once(self, shape):
+        x, affine = images(shape), Affine(rotate=20, scale=0.2, shear=10, translate=2)
+        assert np.array_equal(Elastic(affine=Affine(), alpha=0)(x, np.random.default_rng(0)), x)
+        both = Elastic(affine=affine, alpha=0)(x, np.random.default_rng(0))
+        assert np.array_equal(both, affine(x, np.random.default_rng(0)))
+        moved = Elastic(1, 5, affine=Affine(scale=(2.0, 2.0)))(x, np.random.default_rng(0))
+        assert not np.array_equal(moved, Affine(scale=(2.0, 2.0))(x, np.random.default_rng(0)))
+        with pytest.raises(TypeError, match="Elastic: affine must be an Affine, not int"):
+            Elastic(affine=3)
 
     def test_statistics_of_the_field(self):
         """In the middle: mean 0, std alpha sum(g^2) / sqrt(3); neighbours as the Gaussian says."""

@@ -26,6 +26,8 @@ class _Layout(NamedTuple):
     """In the binary version; the last one is the class."""
     label_key: str
     num_classes: int
+    rows: tuple[int, int]
+    """Images of a training file, of the test file."""
     folder: str
     archive: str
     mean: tuple[float, float, float]
@@ -36,14 +38,14 @@ class _Layout(NamedTuple):
 CIFAR10 = _Layout(
     tuple(f"data_batch_{i}" for i in range(1, 6)),
     "test_batch",
-    *(1, "labels", 10, "cifar-10-batches-{}", "cifar-10-{}.tar.gz"),
+    *(1, "labels", 10, (10000, 10000), "cifar-10-batches-{}", "cifar-10-{}.tar.gz"),
     mean=(0.4914, 0.4822, 0.4465),
     std=(0.2470, 0.2435, 0.2616),
 )
 CIFAR100 = _Layout(
     ("train",),
     "test",
-    *(2, "fine_labels", 100, "cifar-100-{}", "cifar-100-{}.tar.gz"),
+    *(2, "fine_labels", 100, (50000, 10000), "cifar-100-{}", "cifar-100-{}.tar.gz"),
     mean=(0.5071, 0.4865, 0.4409),
     std=(0.2673, 0.2564, 0.2762),
 )
@@ -90,6 +92,10 @@ def load_cifar(directory: str | os.PathLike[str], num_classes: int = 10) -> Data
     files, binary = _files(os.fspath(directory), layout)
     read = _parse_binary if binary else _parse_pickled
     parts = [read(contents, path, layout) for path, contents in files]
+    rows = [layout.rows[0]] * len(layout.train) + [layout.rows[1]]
+    for (path, _), (_, labels), expected in zip(files, parts, rows, strict=True):
+        if len(labels) != expected:  # such as a file cut between two images
+            raise ValueError(f"{path}: {len(labels)} images, expected {expected}")
     images, labels = (np.concatenate(arrays) for arrays in zip(*parts[:-1], strict=True))
     train = Split(normalize_pixels(images, layout.mean, layout.std), labels)
     return Dataset(

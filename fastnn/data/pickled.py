@@ -1,138 +1,99 @@
 """Dictionaries of arrays that Python pickled, read as data: nothing in the file can be run.
 
-A pickle is a program for a small machine. Here is that machine without the instructions that
-import and call: the few names of NumPy that a pickled array needs stand for themselves, and every
-other name is an error.
+The instructions of the file are looked through first: those that lists, dicts and arrays do not
+need are errors. Then `pickle` follows them, with stand-ins of this module for the few names of
+NumPy that an array needs; every other name is an error.
 """
 
 from __future__ import annotations
 
+import io
 import math
+import pickle
 import pickletools
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import numpy as np
 
-ARRAY, DTYPE, ENCODE, CLASS = "array", "dtype", "encode", "class"
-NAMES = {
-    "numpy.core.multiarray _reconstruct": ARRAY,
-    "numpy._core.multiarray _reconstruct": ARRAY,
-    "numpy ndarray": CLASS,
-    "numpy dtype": DTYPE,
-    "_codecs encode": ENCODE,
-}
-PUSH = frozenset(
-    (
-        *("BININT", "BININT1", "BININT2", "INT", "LONG", "LONG1", "LONG4", "BINFLOAT"),
-        *("BINSTRING", "SHORT_BINSTRING", "STRING", "BINBYTES", "SHORT_BINBYTES"),
-        *("BINUNICODE", "SHORT_BINUNICODE", "UNICODE"),
-    )
-)
-CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
-EMPTY = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple}
-NOTHING = frozenset(("PROTO", "FRAME", "STOP"))
+_NEEDED = """
+    PROTO FRAME STOP MARK NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 LONG4
+    BINFLOAT FLOAT STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE
+    BINBYTES SHORT_BINBYTES BINBYTES8 EMPTY_DICT EMPTY_LIST EMPTY_TUPLE DICT LIST TUPLE TUPLE1
+    TUPLE2 TUPLE3 APPEND APPENDS SETITEM SETITEMS PUT BINPUT LONG_BINPUT MEMOIZE GET BINGET
+    LONG_BINGET GLOBAL STACK_GLOBAL REDUCE BUILD
+"""
+OPCODES = frozenset(_NEEDED.split())
+
+
+class _Dtype:
+    """In place of ``numpy.dtype``."""
+
+    def __init__(self, code: str, *_: Any) -> None:
+        self.code = code
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        if state[1] in ("<", ">"):
+            self.code = state[1] + self.code
+
+
+class _Array:
+    """In place of ``numpy.ndarray``, as ``_reconstruct`` makes it."""
+
+    def __init__(self, *_: Any) -> None:
+        self.value: np.ndarray[Any, Any] | None = None
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        _, shape, dtype, fortran, contents = state
+        if not re.fullmatch("[<>]?[uif][1248]", dtype.code):
+            raise ValueError(f"an array of elements of type {dtype.code!r}")
+        elements = np.dtype(dtype.code)
+        if isinstance(contents, str):  # bytes of Python 2
+            contents = contents.encode("latin-1")
+        if min(shape, default=0) < 0 or math.prod(shape) * elements.itemsize != len(contents):
+            raise ValueError(f"an array of shape {shape} from {len(contents)} bytes")
+        array = np.frombuffer(contents, elements)
+        self.value = array.reshape(shape, order="F" if fortran else "C")
+
+
+def _encode(text: str, encoding: str = "latin1") -> bytes:
+    """In place of ``_codecs.encode``, which makes bytes in pickles of protocols 0 to 2."""
+    if encoding != "latin1":
+        raise ValueError(f"bytes in the encoding {encoding!r}")
+    return text.encode("latin-1")
+
+
+def _ndarray() -> None:
+    """In place of ``numpy.ndarray``, which is an argument and never called."""
+    raise ValueError("it calls numpy.ndarray")
 
 
 class _Name:
-    def __init__(self, name: str) -> None:
-        if name not in NAMES:
-            raise ValueError(f"it asks for {name.replace(' ', '.')}, which no array needs")
-        self.kind = NAMES[name]
+    """What a name in the file becomes: one object each time, for the file can change its state."""
+
+    __slots__ = ("function",)
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.function(*arguments)
 
 
-class _Pending:
-    """An array or a type of elements before its state is known."""
+class _Unpickler(pickle.Unpickler):
+    NAMES: ClassVar[dict[tuple[str, str], Callable[..., Any]]] = {
+        ("numpy.core.multiarray", "_reconstruct"): _Array,
+        ("numpy._core.multiarray", "_reconstruct"): _Array,
+        ("numpy", "ndarray"): _ndarray,
+        ("numpy", "dtype"): _Dtype,
+        ("_codecs", "encode"): _encode,
+    }
 
-    def __init__(self, kind: str, code: str = "") -> None:
-        self.kind, self.code = kind, code
-        self.array: Any = None
-
-    def build(self, state: Any) -> None:
-        if self.kind == DTYPE:
-            if state[1] in ("<", ">"):
-                self.code = state[1] + self.code
-            return
-        _, shape, dtype, fortran, contents = state
-        if not re.fullmatch("[<>]?([uif][1248])", dtype.code):
-            raise ValueError(f"array of elements of type {dtype.code!r}")
-        elements = np.dtype(dtype.code)
-        contents = contents if isinstance(contents, bytes) else contents.encode("latin-1")
-        if min(shape, default=0) < 0 or math.prod(shape) * elements.itemsize != len(contents):
-            raise ValueError(f"array of shape {shape} from {len(contents)} bytes")
-        array = np.frombuffer(contents, elements)
-        self.array = array.reshape(shape, order="F" if fortran else "C")
-
-
-class _Machine:
-    def __init__(self) -> None:
-        self.stack: list[Any] = []
-        self.marks: list[int] = []
-        self.memo: dict[int, Any] = {}
-
-    def step(self, name: str, argument: Any) -> None:
-        """Do one instruction."""
-        stack = self.stack
-        if name in PUSH:
-            stack.append(argument)
-        elif name in CONSTANTS:
-            stack.append(CONSTANTS[name])
-        elif name in EMPTY:
-            stack.append(EMPTY[name]())
-        elif name == "MARK":
-            self.marks.append(len(stack))
-        elif name in ("BINPUT", "LONG_BINPUT", "PUT"):
-            self.memo[int(argument)] = stack[-1]
-        elif name == "MEMOIZE":
-            self.memo[len(self.memo)] = stack[-1]
-        elif name in ("BINGET", "LONG_BINGET", "GET"):
-            stack.append(self.memo[int(argument)])
-        elif name in ("TUPLE1", "TUPLE2", "TUPLE3"):
-            stack.append(tuple(self.take(len(stack) - int(name[-1]))))
-        elif name in ("TUPLE", "LIST"):
-            values = self.take(self.marks.pop())
-            stack.append(tuple(values) if name == "TUPLE" else values)
-        elif name in ("SETITEM", "SETITEMS", "DICT"):
-            values = self.take(len(stack) - 2 if name == "SETITEM" else self.marks.pop())
-            if name == "DICT":
-                stack.append({})
-            stack[-1].update(zip(values[::2], values[1::2], strict=True))
-        elif name in ("APPEND", "APPENDS"):
-            values = self.take(len(stack) - 1 if name == "APPEND" else self.marks.pop())
-            stack[-1].extend(values)
-        elif name not in NOTHING:
-            self.construct(name, argument)
-
-    def construct(self, name: str, argument: Any) -> None:
-        """Do one of the instructions that import, call and set a state in other machines."""
-        stack = self.stack
-        if name == "GLOBAL":
-            stack.append(_Name(argument))
-        elif name == "STACK_GLOBAL":
-            stack.append(_Name(" ".join(self.take(len(stack) - 2))))
-        elif name == "REDUCE":
-            called, arguments = self.take(len(stack) - 2)
-            if called.kind == ENCODE:
-                stack.append(arguments[0].encode("latin-1"))
-            elif called.kind == ARRAY:
-                stack.append(_Pending(ARRAY))
-            elif called.kind == DTYPE:
-                stack.append(_Pending(DTYPE, arguments[0]))
-            else:
-                raise ValueError("it calls a class")
-        elif name == "BUILD":
-            (state,) = self.take(len(stack) - 1)
-            stack[-1].build(state)
-        else:
-            raise ValueError(f"instruction {name}, which no array needs")
-
-    def take(self, start: int) -> list[Any]:
-        """Remove what lies on the stack from there on."""
-        if start < 0:
-            raise ValueError("the stack is empty")
-        values = self.stack[start:]
-        del self.stack[start:]
-        return values
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in self.NAMES:
+            raise ValueError(f"it asks for {module}.{name}, which no array needs")
+        return _Name(self.NAMES[module, name])
 
 
 def read_pickled(contents: bytes, path: str) -> dict[str, Any]:
@@ -141,7 +102,7 @@ def read_pickled(contents: bytes, path: str) -> dict[str, Any]:
     Parameters
     ----------
     contents : bytes
-        Of a pickle of protocol 0 to 4.
+        Of a pickle of protocol 0 to 5, without buffers outside it.
     path : str
         For messages.
 
@@ -151,16 +112,28 @@ def read_pickled(contents: bytes, path: str) -> dict[str, Any]:
         If it is damaged, or asks for anything but NumPy arrays of numbers. The message names the
         file.
     """
-    machine = _Machine()
     try:
-        for opcode, argument, _ in pickletools.genops(contents):
-            machine.step(opcode.name, argument)
-        (result,) = machine.stack
+        _check(contents)
+        result = _Unpickler(io.BytesIO(contents), encoding="latin-1").load()
         return {
             key.decode("latin-1") if isinstance(key, bytes) else key: (
-                value.array if isinstance(value, _Pending) else value
+                value.value if isinstance(value, _Array) else value
             )
             for key, value in result.items()
         }
-    except Exception as error:  # the damaged program of a machine can fail anywhere
+    except Exception as error:  # a damaged program can fail anywhere
         raise ValueError(f"{path}: not a pickled dict of arrays ({error})") from error
+
+
+def _check(contents: bytes) -> None:
+    """Raise where there is an instruction that is not needed, or one that wants much memory."""
+    end = 0
+    for opcode, argument, position in pickletools.genops(contents):
+        if opcode.name not in OPCODES:
+            raise ValueError(f"instruction {opcode.name}, which no array needs")
+        # pickle makes room for a memo of this many entries
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) >= len(contents):
+            raise ValueError(f"entry {argument} of the memo in {len(contents)} bytes")
+        end = (position or 0) + 1
+    if end != len(contents):
+        raise ValueError(f"{len(contents) - end} bytes after its end")

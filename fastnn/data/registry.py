@@ -22,6 +22,18 @@ THINGS = (
     *("airplane", "automobile", "bird", "cat", "deer"),
     *("dog", "frog", "horse", "ship", "truck"),
 )
+_MORE = """
+    apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus
+    butterfly camel can castle caterpillar cattle chair chimpanzee clock cloud cockroach couch
+    crab crocodile cup dinosaur dolphin elephant flatfish forest fox girl hamster house
+    kangaroo keyboard lamp lawn_mower leopard lion lizard lobster man maple_tree motorcycle
+    mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck pine_tree
+    plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark
+    shrew skunk skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table
+    tank telephone television tiger tractor train trout tulip turtle wardrobe whale
+    willow_tree wolf woman worm
+"""
+MORE_THINGS = tuple(_MORE.split())
 
 
 class DatasetInfo(NamedTuple):
@@ -43,13 +55,7 @@ _DATA = {
         DatasetInfo("mnist", (28, 28, 1), 10, FIGURES, "70,000 handwritten digits"),
         DatasetInfo("fashion-mnist", (28, 28, 1), 10, CLOTHES, "70,000 pictures of clothes"),
         DatasetInfo("cifar10", (32, 32, 3), 10, THINGS, "60,000 photographs of 10 kinds of things"),
-        DatasetInfo(
-            "cifar100",
-            (32, 32, 3),
-            100,
-            tuple(str(label) for label in range(100)),
-            "60,000 photographs of 100 kinds of things",
-        ),
+        DatasetInfo("cifar100", (32, 32, 3), 100, MORE_THINGS, "60,000 photographs, 100 kinds"),
     )
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -14,7 +14,7 @@ Fill: TypeAlias = "float | Sequence[float] | None"
 """The value beyond the border, or one for each channel; None: the nearest pixel's."""
 
 BLOCK = 1 << 13
-"""Elements of the result at a time: the arrays in between stay in the second-level cache."""
+"""Points at a time: the arrays in between stay in the second-level cache."""
 
 
 def check_images(function: str, x: Array) -> None:
@@ -78,52 +78,89 @@ def sample_bilinear(x: Array, rows: Array, columns: Array, fill: Fill = None) ->
         If x is no batch of images.
     """
     check_images("sample_bilinear", x)
-    n, _, _, c = x.shape
-    shape = np.broadcast_shapes((n, 1, 1), rows.shape, columns.shape)
-    rows, columns = (
-        np.broadcast_to(points, (n, *np.broadcast_shapes((1, 1), points.shape)[-2:]))
-        for points in (rows, columns)
-    )
-    result = np.empty((*shape, c), x.dtype)
-    if x.size and result.size:
-        step = -(-BLOCK * n // result.size)
-        for i in range(0, n, step):
-            part = slice(i, i + step)
-            result[part] = _sample(x[part], rows[part], columns[part], fill)
-    return result
+    inner = np.broadcast_shapes((1, 1), rows.shape[-2:], columns.shape[-2:])
+    rows, columns = (np.broadcast_to(points, (len(x), *inner)) for points in (rows, columns))
+    sampler = Sampler(x, inner, fill)
+    for part in sampler.blocks():
+        sampler.sample(part, rows[part], columns[part])
+    return sampler.result
 
 
-def _sample(x: Array, rows: Array, columns: Array, fill: Fill) -> Array:
-    n, h, w, c = x.shape
-    # one pixel before and two after: a point on the border beyond has a neighbour, of weight 0
-    height, width = h + 3, w + 3
-    pixels: Array = pad(x, 1, 2, fill).reshape((-1, c) if c > 1 else -1)  # single ones copy faster
-    i, di = _split(rows, h, x.dtype)
-    j, dj = _split(columns, w, x.dtype)
-    image = np.arange(0, n * height * width, height * width)
-    at = image[:, np.newaxis, np.newaxis] + (i * width + j)
-    if c > 1:
-        di, dj = di[..., np.newaxis], dj[..., np.newaxis]
-    upper = _between(pixels, pixels[1:], at, dj)
-    lower = _between(pixels[width:], pixels[width + 1 :], at, dj)
-    return _lerp(upper, lower, di).reshape(*at.shape, c)
+class Sampler:
+    """Points between the pixels of images, some images at a time: `sample_bilinear` in steps.
+
+    Parameters
+    ----------
+    x : ndarray, (N, H, W, C)
+    shape : (int, int)
+        Of the points of each image.
+    fill : float, sequence of float or None
+        As in `sample_bilinear`.
+    """
+
+    def __init__(self, x: Array, shape: tuple[int, int], fill: Fill) -> None:
+        n, h, w, c = x.shape
+        self.result = np.empty((n, *shape, c), x.dtype)
+        points = shape[0] * shape[1]
+        self.step = min(n, -(-BLOCK // max(1, points)))
+        if not (x.size and points):
+            self.step = 0
+            return
+        # one pixel before and two after: a point on the border beyond has a neighbour, of weight 0
+        self.planes = np.ascontiguousarray(np.moveaxis(pad(x, 1, 2, fill), 3, 0)).reshape(c, n, -1)
+        self.width, self.last = w + 3, (h + 1, w + 1)
+        size, count = self.step * (h + 3) * (w + 3), self.step * points
+        exact = np.float32 if x.dtype == np.float32 and size < 1 << 24 else np.float64
+        self.image = np.arange(0, size, (h + 3) * (w + 3), dtype=exact).repeat(points)
+        self.before = np.empty((2, count), exact)
+        self.distance = np.empty((2, count), x.dtype)
+        self.at = np.empty(count, np.intp)
+        self.pixels = np.empty((3, count), x.dtype)
+
+    def blocks(self) -> Iterator[slice]:
+        """Yield the images of each step: what is computed for them stays in the caches."""
+        if self.step:
+            for i in range(0, len(self.result), self.step):
+                yield slice(i, i + self.step)
+
+    def sample(self, part: slice, rows: Array, columns: Array) -> None:
+        """Write the results of one of the blocks; its points have the shape (step, OH, OW)."""
+        self._locate(rows.reshape(-1), columns.reshape(-1))
+        for channel, plane in enumerate(self.planes[:, part]):
+            self._read(plane.reshape(-1), self.result[part, ..., channel])
+
+    def _locate(self, rows: Array, columns: Array) -> None:
+        """Find the pixel before each point, and how far behind it the point is."""
+        count = len(rows)
+        for axis, points in enumerate((rows, columns)):
+            before, distance = self.before[axis, :count], self.distance[axis, :count]
+            np.add(points, 1, out=distance)
+            np.clip(distance, 0, self.last[axis], out=distance)
+            np.floor(distance, out=before)
+            np.subtract(distance, before, out=distance, casting="same_kind")
+        i, j = self.before[:, :count]
+        i *= self.width
+        i += j
+        i += self.image[:count]
+        np.copyto(self.at[:count], i, casting="unsafe")
+
+    def _read(self, pixels: Array, result: Array) -> None:
+        """Interpolate between the four pixels around each point."""
+        count = result.size
+        at = self.at[:count]
+        upper, lower, right = self.pixels[:, :count]
+        down, aside = self.distance[:, :count]
+        for left, start in ((upper, 0), (lower, self.width)):
+            # clip: at does not leave the array, and other modes write a copy of `out`
+            pixels[start:].take(at, out=left, mode="clip")
+            pixels[start + 1 :].take(at, out=right, mode="clip")
+            _lerp(left, right, aside)
+        _lerp(upper, lower, down)
+        result[...] = upper.reshape(result.shape)
 
 
-def _split(points: Array, size: int, dtype: np.dtype) -> tuple[Array, Array]:
-    """Return the pixels before points in a padded axis, and the distances from them."""
-    points = np.clip(np.add(points, 1, dtype=dtype), 0, size + 1)
-    before = np.floor(points)
-    points -= before
-    return before.astype(np.int32), points
-
-
-def _between(first: Array, second: Array, at: Array, distance: Array) -> Array:
-    return _lerp(first.take(at, 0, mode="clip"), second.take(at, 0, mode="clip"), distance)
-
-
-def _lerp(first: Array, second: Array, distance: Array) -> Array:
-    """Return first where the distance is 0, exactly; overwrites both."""
+def _lerp(first: Array, second: Array, distance: Array) -> None:
+    """Move first towards second: not at all where the distance is 0, exactly; overwrites both."""
     second -= first
     second *= distance
     first += second
-    return first

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastnn._core import matmul
-from fastnn.data.transforms.sample import Fill, check_images, number, sample_bilinear
+from fastnn.data.transforms.sample import Fill, Sampler, check_images, number
 
 if TYPE_CHECKING:
     from fastnn._core import Array
@@ -59,20 +59,36 @@ class Affine:
     def __call__(self, x: Array, rng: np.random.Generator) -> Array:
         check_images("Affine", x)
         n, h, w, _ = x.shape
+        rows, columns = np.arange(h, dtype=x.dtype)[:, np.newaxis], np.arange(w, dtype=x.dtype)
+        inverse = self.inverse(n, rng, x.dtype)
+        sampler = Sampler(x, (h, w), self.fill)
+        for part in sampler.blocks():
+            sampler.sample(part, *pull_back(inverse[:, part], (h, w), rows, columns))
+        return sampler.result
+
+    def inverse(self, n: int, rng: np.random.Generator, dtype: np.dtype[Any]) -> Array:
+        """Return n random maps from points of the result to points of the image, (6, n, 1, 1).
+
+        The first four are M^-1 by rows, the others what is subtracted from a point before it.
+        """
         angle = np.radians(rng.uniform(-self.rotate, self.rotate, n))
         tangent = np.tan(np.radians(rng.uniform(-self.shear, self.shear, n)))
         scale = rng.uniform(*self.scale, n)
         moved = rng.uniform(-self.translate, self.translate, (2, n))
         cosine, sine = np.cos(angle) / scale, np.sin(angle) / scale
         # the inverses of scale * [[cos, sin], [-sin, cos]] @ [[1, 0], [t, 1]]
-        inverse = (cosine, -sine, sine - tangent * cosine, cosine + tangent * sine)
-        a, b, c, d = (value[:, np.newaxis, np.newaxis].astype(x.dtype) for value in inverse)
-        by, bx = (value[:, np.newaxis, np.newaxis].astype(x.dtype) for value in moved)
-        y = np.arange(h, dtype=x.dtype)[:, np.newaxis] - x.dtype.type((h - 1) / 2) - by
-        z = np.arange(w, dtype=x.dtype) - x.dtype.type((w - 1) / 2) - bx
-        rows = a * y + b * z + x.dtype.type((h - 1) / 2)
-        columns = c * y + d * z + x.dtype.type((w - 1) / 2)
-        return sample_bilinear(x, rows, columns, self.fill)
+        maps = (cosine, -sine, sine - tangent * cosine, cosine + tangent * sine, *moved)
+        return np.array(maps, dtype)[..., np.newaxis, np.newaxis]
+
+
+def pull_back(
+    inverse: Array, size: tuple[int, int], rows: Array, columns: Array
+) -> tuple[Array, Array]:
+    """Return where `Affine.inverse` puts points of images of some size (H, W)."""
+    a, b, c, d, down, aside = inverse
+    y0, z0 = (inverse.dtype.type((extent - 1) / 2) for extent in size)
+    y, z = rows - (y0 + down), columns - (z0 + aside)
+    return a * y + y0 + b * z, c * y + z0 + d * z
 
 
 class Elastic:
@@ -90,6 +106,9 @@ class Elastic:
     alpha : float
         Factor of the displacements; default 34. The paper uses sigma 4 and alpha 34 for MNIST. It
         also speaks of normalising the field; that factor is taken as part of alpha here.
+    affine : Affine, optional
+        Displaced points are then taken from where it says: both at once cost less than one after
+        the other, and images are interpolated once. Its `fill` is not used.
     fill : float, sequence of float or None
         What comes in: a value, one for each channel, or (None, the default) the border repeated.
 
@@ -99,29 +118,42 @@ class Elastic:
     applied to visual document analysis. ICDAR 2003, section 2.
     """
 
-    def __init__(self, sigma: float = 4.0, alpha: float = 34.0, *, fill: Fill = None) -> None:
+    def __init__(
+        self,
+        sigma: float = 4.0,
+        alpha: float = 34.0,
+        *,
+        affine: Affine | None = None,
+        fill: Fill = None,
+    ) -> None:
         self.sigma = number("Elastic", "sigma", sigma)
         self.alpha = number("Elastic", "alpha", alpha)
         if not self.sigma:
             raise ValueError("Elastic: sigma must be positive")
-        self.fill = fill
+        if affine is not None and not isinstance(affine, Affine):
+            raise TypeError(f"Elastic: affine must be an Affine, not {type(affine).__name__}")
+        self.affine, self.fill = affine, fill
 
     def __call__(self, x: Array, rng: np.random.Generator) -> Array:
         check_images("Elastic", x)
         n, h, w, _ = x.shape
-        rows, columns = self.displacements(n, h, w, rng).astype(x.dtype, copy=False)
-        rows += np.arange(h, dtype=x.dtype)[:, np.newaxis]
-        columns += np.arange(w, dtype=x.dtype)
-        return sample_bilinear(x, rows, columns, self.fill)
+        inverse = None if self.affine is None else self.affine.inverse(n, rng, x.dtype)
+        vertical, horizontal = 2 * self.alpha * self._gaussian(h), self._gaussian(w)
+        sampler = Sampler(x, (h, w), self.fill)
+        for part in sampler.blocks():
+            size = min(n - part.start, sampler.step)
+            field = _smooth_noise(size, vertical, horizontal, rng)
+            rows, columns = field.astype(x.dtype, copy=False)
+            rows += np.arange(h, dtype=x.dtype)[:, np.newaxis]
+            columns += np.arange(w, dtype=x.dtype)
+            if inverse is not None:
+                rows, columns = pull_back(inverse[:, part], (h, w), rows, columns)
+            sampler.sample(part, rows, columns)
+        return sampler.result
 
     def displacements(self, n: int, h: int, w: int, rng: np.random.Generator) -> Array:
         """Return random fields (2, n, h, w), float32: of the rows, of the columns."""
-        noise = rng.random((2, n, h, w), dtype=np.float32)
-        noise *= 2
-        noise -= 1
-        # products of this package: the same bits on any number of threads
-        smooth: Array = matmul(matmul(self.alpha * self._gaussian(h), noise), self._gaussian(w))
-        return smooth
+        return _smooth_noise(n, 2 * self.alpha * self._gaussian(h), self._gaussian(w), rng)
 
     def _gaussian(self, size: int) -> Array:
         """Return the symmetric matrix that convolves an axis with the Gaussian."""
@@ -130,3 +162,11 @@ class Elastic:
         apart = np.arange(size) - np.arange(size)[:, np.newaxis]
         weights: Array = (np.exp(-0.5 * (apart / self.sigma) ** 2) / total).astype(np.float32)
         return weights
+
+
+def _smooth_noise(n: int, vertical: Array, horizontal: Array, rng: np.random.Generator) -> Array:
+    noise = rng.random((2, n, len(vertical), len(horizontal)), dtype=np.float32)
+    noise -= 0.5
+    # products of this package: the same bits on any number of threads
+    smooth: Array = matmul(matmul(vertical, noise), horizontal)
+    return smooth
