@@ -135,6 +135,14 @@ cdef const int64_t *record_integers(object array, int64_t C, object ignored, con
     return <const int64_t *>bytes_of(memory)
 
 
+def check_labels(caller, labels, N, C):
+    """Raise unless labels are N integers from 0 to C - 1; in a program, before every run."""
+    cdef fnn_class_loss_args args
+    cdef bytes func = caller.encode()
+    args.N = N
+    parse_labels(labels, N, C, None, &args, func)
+
+
 cdef object wrong_label(object labels, int64_t i, int64_t C, const char *func):
     return ValueError(f"{func.decode()}: labels[{i}] is {labels[i]}, "
                       f"not a class from 0 to {C - 1}")

@@ -7,6 +7,7 @@
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.string cimport memset
 
+
 class RecordingError(TypeError):
     """What a function does cannot be recorded."""
 

@@ -6,8 +6,8 @@ import re
 import numpy as np
 import pytest
 
-from arrays import integers
 import fastnn
+from arrays import integers
 from fastnn import _core, reference
 from geometry import CONVS
 

@@ -68,10 +68,14 @@ class PixelRange(Module):
         p = self.padding
         if x.ndim != 4:
             raise ValueError(f"PixelRange: x must be (N, H, W, C), got shape {x.shape}")
-        y = np.full((x.shape[0], *self.output_shape(x.shape[1:])), -0.1, x.dtype)
-        inside = y[:, p : p + x.shape[1], p : p + x.shape[2]]
-        np.multiply(x, x.dtype.type(self._gain), out=inside)
-        inside += x.dtype.type(-0.1 - self.background * self._gain)
+        gain, offset, white = (
+            np.array(value, x.dtype)
+            for value in (self._gain, -0.1 - self.background * self._gain, -0.1)
+        )
+        inside = _core.add(_core.mul(x, gain), offset)
+        y = _core.empty((x.shape[0], *self.output_shape(x.shape[1:])), x.dtype)
+        _core.assign(y, np.broadcast_to(white, y.shape))
+        _core.assign(y[:, p : p + x.shape[1], p : p + x.shape[2]], inside)
         return y
 
     def forward(self, x: Array) -> tuple[Array, Backward]:
@@ -80,8 +84,8 @@ class PixelRange(Module):
 
         def backward(dy: Array) -> Array:
             # forward was y = gain x + constant inside
-            dx: Array = dy[:, p : p + height, p : p + width] * dy.dtype.type(self._gain)
-            return dx
+            inside = dy[:, p : p + height, p : p + width]
+            return _core.mul(inside, np.array(self._gain, dy.dtype))
 
         return self(x), backward
 
@@ -129,11 +133,14 @@ def map_loss(penalties: Array, labels: Array, j: float = 0.1) -> tuple[float, Ar
         raise ValueError(f"map_loss: penalties must have shape (N, C), not {penalties.shape}")
     j = _finite("map_loss", j)
     labels = check_labels("map_loss", labels, penalties.shape)
-    # the loss is softmax with cross-entropy over -y and -j
-    logits = np.full((len(penalties), penalties.shape[1] + 1), -j, penalties.dtype)
-    np.negative(penalties, out=logits[:, :-1])
-    loss, dlogits = _core.softmax_cross_entropy(logits, labels)
-    return loss, -dlogits[:, :-1]
+    # the loss is softmax with cross-entropy over -y and -j; the products are exact
+    classes = penalties.shape[1]
+    identity = np.eye(classes, classes + 1, dtype=penalties.dtype)
+    last = np.zeros(classes + 1, penalties.dtype)
+    last[classes] = -j
+    logits = _core.gemm(penalties, identity, alpha=-1.0, bias=last)
+    loss, dlogits = _core.softmax_cross_entropy(logits, labels, ignore_index=None)
+    return loss, _core.gemm(dlogits, identity, trans_b=True, alpha=-1.0)
 
 
 class LeNet5(Sequential):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,11 +40,11 @@ class SignTargets(Sequential):
             If the labels are no integers, too few, or out of range.
         """
         labels = check_labels(f"{type(self).__name__}.loss", labels, outputs.shape)
-        targets = np.full_like(outputs, -1)
-        targets[np.arange(len(labels)), labels] = 1
-        half = outputs.shape[1] / 2
-        loss, dy = _core.mse(outputs, targets)
-        return loss * half, dy * outputs.dtype.type(half)
+        # the mean over all elements times C / 2: the root of that factor goes into both sides
+        factor = np.array(math.sqrt(outputs.shape[1] / 2), outputs.dtype)
+        codes = factor * (2 * np.eye(outputs.shape[1], dtype=outputs.dtype) - 1)
+        loss, dy = _core.mse(_core.mul(outputs, factor), _core.embedding(codes, labels))
+        return loss, _core.mul(dy, factor)
 
     def classify(self, outputs: Array) -> Array:
         """Return the classes (N,) of the largest outputs (N, C)."""
@@ -57,6 +58,9 @@ class SignTargets(Sequential):
 
 def check_labels(caller: str, labels: Array, shape: tuple[int, ...]) -> Array:
     """Return labels that fit outputs of this shape, (N, C)."""
+    if isinstance(labels, _core.Symbol):  # their values are looked at before every run
+        _core.check_labels(caller, labels, *shape)
+        return labels
     labels = np.asarray(labels)
     if labels.dtype.kind not in "iu":
         raise TypeError(f"{caller}: labels must be integers, not {labels.dtype}")

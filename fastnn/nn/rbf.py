@@ -51,14 +51,14 @@ class RBF(Module):
     def __call__(self, x: Array) -> Array:
         """Return y (N, O) for x (N, I)."""
         w = self.centers.data
-        if not isinstance(x, np.ndarray) or x.dtype != w.dtype:
+        if not hasattr(x, "ndim") or x.dtype != w.dtype:
             found = getattr(x, "dtype", type(x).__name__)
             raise TypeError(f"RBF: x must be an array of {w.dtype}, not {found}")
         if x.ndim != 2 or x.shape[1] != w.shape[1]:
             raise ValueError(f"RBF: x must have shape (N, {w.shape[1]}), not {x.shape}")
         # not |x|^2 - 2 x w + |w|^2, which loses what is near a center
-        y: Array = np.square(x[:, None, :] - w).sum(-1)
-        return y
+        difference = _core.add(x.reshape(len(x), 1, w.shape[1]), -w)
+        return _core.row_sum(_core.mul(difference, difference))
 
     def forward(self, x: Array) -> tuple[Array, Backward]:
         """Return y (N, O) and backward for x (N, I); the closure holds x."""
@@ -71,13 +71,14 @@ class RBF(Module):
             # the same summed over n
             check_dy(self, dy, y_shape, w.dtype)
             if isinstance(centers, Parameter):
-                dw = 2 * (w * dy.sum(0)[:, None] - _core.gemm(dy, x, trans_a=True))
+                sums = _core.mul(w, _core.column_sum(dy).reshape(len(w), 1))
+                dw = _core.gemm(dy, x, trans_a=True, alpha=-2.0, beta=2.0, c=sums)
                 with centers.grad_target() as (grad, add):
-                    np.add(dw, grad if add else 0, out=grad)
+                    _core.assign(grad, dw, accumulate=add)
             if not self.input_grad:
                 return None
-            dx: Array = 2 * (x * dy.sum(1)[:, None] - _core.gemm(dy, w))
-            return dx
+            sums = _core.mul(x, _core.row_sum(dy).reshape(len(x), 1))
+            return _core.gemm(dy, w, alpha=-2.0, beta=2.0, c=sums)
 
         return y, backward
 

@@ -216,6 +216,8 @@ __all__ = [
     "multi_margin",
     "nll",
     "pack",
+    "prelu",
+    "prelu_backward",
     "rbf",
     "relu",
     "relu6",

@@ -92,11 +92,12 @@ def make_step(
         optimizer.step()
         return value, outputs
 
-    run = _Fallback(update) if compile and not hasattr(model, "predict") else update
+    run = _Fallback(update) if compile else update
+    predicts = hasattr(model, "predict") and not hasattr(model, "classify")
 
     def step(x: Array, targets: Array) -> tuple[float, int]:
         # a model that predicts from x does so before the update
-        early = hasattr(model, "predict") and are_labels(targets)
+        early = predicts and are_labels(targets)
         right = classes_of(model, x, model(x)) == targets if early else False
         value, outputs = run(x, targets)
         if not early:
@@ -119,8 +120,6 @@ class _Fallback:
                 value, outputs = self._compiled(x, targets)
                 return value, outputs
             except _core.RecordingError as error:
-                warnings.warn(
-                    f"the step runs uncompiled: {error}", RuntimeWarning, stacklevel=4
-                )
+                warnings.warn(f"the step runs uncompiled: {error}", RuntimeWarning, stacklevel=4)
                 self._compiled = None
         return self._function(x, targets)
