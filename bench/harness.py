@@ -90,7 +90,8 @@ def compare(
     check : callable
         Raises AssertionError unless its argument, what a contestant returned, is right.
     numpy, torch : callable
-        Return the candidates, by name; no candidates for torch if it is not installed.
+        Return the candidates, by name; no candidates for torch if it is not installed, none for
+        numpy where nobody would do the work in it.
     from_torch : callable, optional
         Makes of what PyTorch returned what `check` takes. Without it, PyTorch is not checked.
     flops : float
@@ -119,7 +120,8 @@ def compare(
     assert blas["threads"] in (None, threads), f"NumPy's BLAS has {blas['threads']} threads"
     contestants = {"ours": ours}
     loops = {"ours": _calibrate(ours)[0]}
-    contestants["numpy"], info["numpy_how"], loops["numpy"] = _fastest(numpy(), check)
+    if baseline := numpy():
+        contestants["numpy"], info["numpy_how"], loops["numpy"] = _fastest(baseline, check)
     if candidates := torch() if torch else {}:
         verify = (lambda result: check(from_torch(result))) if from_torch else _accept
         contestants["torch"], info["torch_how"], loops["torch"] = _fastest(candidates, verify)

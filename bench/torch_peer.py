@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -358,49 +359,87 @@ def _training_step(torch: Any, model: Any, x: Any, labels: Any, lr: float, momen
     return step
 
 
-@_peer
-def mlp_step(
-    torch: Any, x: Any, labels: Any, parameters: Sequence[Any], *, lr: float, momentum: float
-) -> Contestants:
-    """Step of a perceptron with one hidden layer."""
+def _network(torch: Any, model: Any) -> Any:
+    """Return the same layers in PyTorch, with the same weights."""
     nn = torch.nn
-    hidden, features = parameters[0].shape
-    model = nn.Sequential(
-        nn.Flatten(), nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, len(parameters[-1]))
-    )
-    _copy(torch, model, parameters)
-    return {"eager": _training_step(torch, model, torch.from_numpy(x), labels, lr, momentum)}
+    layers: list[Any] = []
+    features = None  # (H, W, C) before Flatten is what the next linear layer's columns are in
+    for layer in model:
+        kind = type(layer).__name__
+        if kind == "Conv2d":
+            outputs, taps, _, inputs = layer.weight.shape
+            padding = layer.geometry["padding"]
+            layers.append(nn.Conv2d(inputs, outputs, taps, padding=padding))
+            features = outputs
+        elif kind == "Linear":
+            outputs, inputs = layer.weight.shape
+            layers.append(nn.Linear(inputs, outputs))
+        elif kind == "MaxPool2d":
+            if layer.activation:
+                layers.append(nn.ReLU())
+            layers.append(nn.MaxPool2d(layer.kernel_size))
+        else:
+            layers.append(getattr(nn, kind)())
+        if kind in ("Conv2d", "Linear"):
+            _copy(torch, layers[-1], layer, features if kind == "Linear" else None)
+            features = None if kind == "Linear" else features
+    return nn.Sequential(*layers)
 
 
-@_peer
-def lenet5_step(
-    torch: Any, x: Any, labels: Any, parameters: Sequence[Any], *, lr: float, momentum: float
-) -> Contestants:
-    """Step of LeNet-5."""
-    nn = torch.nn
-    candidates: Contestants = {}
+def _copy(torch: Any, theirs: Any, ours: Any, channels: int | None) -> None:
+    """Copy weights: OHWI here, OIHW there; columns of (H, W, C) here, of (C, H, W) there."""
+    w = ours.weight.data
+    if w.ndim == 4:
+        w = w.transpose(0, 3, 1, 2)
+    elif channels is not None:
+        side = round((w.shape[1] / channels) ** 0.5)
+        w = w.reshape(-1, side, side, channels).transpose(0, 3, 1, 2).reshape(len(w), -1)
+    with torch.no_grad():
+        theirs.weight.copy_(torch.from_numpy(np.ascontiguousarray(w)))
+        theirs.bias.copy_(torch.from_numpy(ours.bias.data))
+
+
+def _networks(torch: Any, model: Any, x: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Yield (name, network, images) for each memory layout."""
     for name, (images,) in _layouts(torch, x).items():
-        model = nn.Sequential(
-            *(nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)),
-            *(nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()),
-            *(nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10)),
-        )
-        _copy(torch, model, parameters)
+        network = _network(torch, model)
         if name == "channels_last":
-            model = model.to(memory_format=torch.channels_last)
-        candidates[name] = _training_step(torch, model, images, labels, lr, momentum)
+            if not any(type(layer).__name__ == "Conv2d" for layer in model):
+                continue
+            network = network.to(memory_format=torch.channels_last)
+        yield name, network, images
+
+
+@_peer
+def training_step(
+    torch: Any, model: Any, x: Any, labels: Any, *, lr: float, momentum: float
+) -> Contestants:
+    """Step of a model: SGD with momentum.
+
+    With FASTNN_BENCH_TORCH_COMPILE set, by torch.compile too, which takes a minute for each.
+    """
+    candidates: Contestants = {}
+    for name, network, images in _networks(torch, model, x):
+        candidates[name] = _training_step(torch, network, images, labels, lr, momentum)
+        if os.environ.get("FASTNN_BENCH_TORCH_COMPILE"):
+            compiled = torch.compile(network)
+            step = _training_step(torch, compiled, images, labels, lr, momentum)
+            candidates[f"{name}, compiled"] = step
     return candidates
 
 
-def _copy(torch: Any, model: Any, parameters: Sequence[Any]) -> None:
-    """Copy our parameters into the model's: weights of convolutions are OHWI here, OIHW there."""
-    with torch.no_grad():
-        for theirs, ours in zip(model.parameters(), parameters, strict=True):
-            if ours.ndim == 4:
-                ours = ours.transpose(0, 3, 1, 2)
-            elif ours.shape[-1] == 400:  # after Flatten: (5, 5, 16) here, (16, 5, 5) there
-                ours = ours.reshape(-1, 5, 5, 16).transpose(0, 3, 1, 2).reshape(-1, 400)
-            theirs.copy_(torch.from_numpy(np.ascontiguousarray(ours)))
+@_peer
+def inference(torch: Any, model: Any, x: Any) -> Contestants:
+    """Forward pass without gradients."""
+
+    def infer(network: Any, images: Any) -> Any:
+        with torch.inference_mode():
+            return network(images)
+
+    return {
+        name: partial(infer, network.eval(), images)
+        for name, network, images in _networks(torch, model, x)
+    }
 
 
 @_peer

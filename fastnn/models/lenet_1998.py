@@ -133,14 +133,15 @@ def map_loss(penalties: Array, labels: Array, j: float = 0.1) -> tuple[float, Ar
         raise ValueError(f"map_loss: penalties must have shape (N, C), not {penalties.shape}")
     j = _finite("map_loss", j)
     labels = check_labels("map_loss", labels, penalties.shape)
-    # the loss is softmax with cross-entropy over -y and -j; the products are exact
-    classes = penalties.shape[1]
-    identity = np.eye(classes, classes + 1, dtype=penalties.dtype)
-    last = np.zeros(classes + 1, penalties.dtype)
-    last[classes] = -j
-    logits = _core.gemm(penalties, identity, alpha=-1.0, bias=last)
+    # the loss is softmax with cross-entropy over -y and -j; by no product with an identity, which
+    # would make NaN of an infinite penalty
+    (n, classes), dtype = penalties.shape, penalties.dtype
+    minus = np.full(1, -1, dtype)
+    logits = _core.empty((n, classes + 1), dtype)
+    _core.assign(logits, np.broadcast_to(np.full(1, -j, dtype), logits.shape))
+    _core.assign(logits[:, :classes], _core.mul(penalties, minus))
     loss, dlogits = _core.softmax_cross_entropy(logits, labels, ignore_index=None)
-    return loss, _core.gemm(dlogits, identity, trans_b=True, alpha=-1.0)
+    return loss, _core.mul(dlogits[:, :classes], minus)
 
 
 class LeNet5(Sequential):

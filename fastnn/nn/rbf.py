@@ -57,7 +57,9 @@ class RBF(Module):
         if x.ndim != 2 or x.shape[1] != w.shape[1]:
             raise ValueError(f"RBF: x must have shape (N, {w.shape[1]}), not {x.shape}")
         # not |x|^2 - 2 x w + |w|^2, which loses what is near a center
-        difference = _core.add(x.reshape(len(x), 1, w.shape[1]), -w)
+        # not -w, which a program would keep as it was while it was recorded
+        minus_w = _core.mul(w, np.full(1, -1, w.dtype))
+        difference = _core.add(x.reshape(len(x), 1, w.shape[1]), minus_w)
         return _core.row_sum(_core.mul(difference, difference))
 
     def forward(self, x: Array) -> tuple[Array, Backward]:
