@@ -184,3 +184,56 @@ def test_steps_that_wait_for_single_members(threads: int) -> None:
         for _ in range(20):
             for a, b in zip(compiled(big, small), wanted, strict=True):
                 assert np.array_equal(a, b)
+
+
+def test_an_activation_of_part_of_a_convolution_does_not() -> None:
+    two = ["conv2d_forward", "activation_forward"]
+    for part in (slice(0, 1), slice(1, 2)):
+        assert ops_of(lambda x, part=part: fastnn.relu(fastnn.conv2d(x, W)[part]), X) == two
+
+
+def test_relu_of_what_is_overwritten_before_the_pooling_stays() -> None:
+    zero = np.zeros(1, np.float32)
+
+    def f(x: np.ndarray) -> np.ndarray:
+        r = fastnn.relu(x)
+        fastnn.mul(x, zero, out=x)
+        return fastnn.max_pool2d(r, 2)
+
+    assert np.array_equal(fastnn.compile(f)(X.copy()), f(X.copy()))
+
+
+def pooled_with_indices(x: np.ndarray) -> tuple:
+    return fastnn.max_pool2d(fastnn.relu(x), 2, return_indices=True)
+
+
+def gradient_of_pooling_alone(x: np.ndarray) -> np.ndarray:
+    y, indices = pooled_with_indices(x)
+    return fastnn.max_pool2d_backward(y, indices, x.shape, 2)
+
+
+@pytest.mark.parametrize("f", [pooled_with_indices, gradient_of_pooling_alone])
+def test_relu_stays_where_the_indices_of_the_pooling_are_used(f: Callable) -> None:
+    assert "activation_forward" in ops_of(f, -np.abs(X))
+
+
+@pytest.mark.parametrize("of_dr", [slice(0, 1), slice(0, 2)])
+def test_parts_of_gradients_of_relu_and_pooling_stay(of_dr: slice) -> None:
+    x = np.concatenate([X, X[::-1]])
+
+    def f(x: np.ndarray) -> tuple:
+        r = fastnn.relu(x)
+        y, indices = fastnn.max_pool2d(r[:2], 2, return_indices=True)
+        dr = fastnn.max_pool2d_backward(y, indices, X.shape, 2)
+        part = dr[of_dr]
+        return y, fastnn.relu_backward(part, r[1 : 1 + len(part)])
+
+    assert "activation_backward" in ops_of(f, x)
+
+
+def test_a_mask_is_not_read_before_it_is_written() -> None:
+    def f(a: np.ndarray, dy: np.ndarray) -> np.ndarray:
+        dr = fastnn.gemm(dy, B)
+        return fastnn.relu_backward(dr, fastnn.relu(fastnn.gemm(a, B)))
+
+    assert "activation_backward" in ops_of(f, A, A[::-1].copy())

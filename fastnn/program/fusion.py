@@ -58,9 +58,13 @@ def fuse_relu_into_pooling(ops: list[Op]) -> list[Op]:
         if not uses.private(r) or len(pools) != 1 or len(backwards) > 1:
             continue
         pool = ops[pools[0]]
-        if pool["relu"] or _operand(pool, "x").offset or not _unchanged(uses, relu, "x", pools[0]):
+        x = _operand(relu, "x")
+        if pool["relu"] or _operand(pool, "x").offset or not _unchanged(uses, x, i, pools[0]):
             continue
-        if backwards and not _join_backward(ops, uses, pool, backwards[0], r.buffer):
+        if backwards:
+            if not _join_backward(ops, uses, pool, backwards[0], r.buffer):
+                continue
+        elif not _indices_unread(uses, pool):
             continue
         pool.point("x", _operand(relu, "x"))
         pool["relu"] = True
@@ -76,15 +80,17 @@ def _join_backward(ops: list[Op], uses: Uses, pool: Op, at: int, r: Buffer) -> b
     indices = pool.operand("indices")
     if indices is None or backward.name != "activation_backward":
         return False
-    if backward["activation"] != RELU or _operand(backward, "x").buffer is not r:
+    x = _operand(backward, "x")
+    if backward["activation"] != RELU or x.buffer is not r or x.offset:
         return False
     dr = _operand(backward, "dy")
-    if not uses.private(dr) or uses.only_reader(dr) != at:
+    if not uses.private(dr) or uses.only_reader(dr) != at or not _is_whole(dr, backward["size"]):
         return False
     scatter = ops[uses.writers[dr.buffer][0]]
-    if scatter.name != "max_pool2d_backward":
+    if scatter.name != "max_pool2d_backward" or _operand(scatter, "dx").offset:
         return False
-    if _operand(scatter, "indices").buffer is not indices.buffer or _operand(scatter, "dx").offset:
+    # the indices are others with ReLU: they must be for this gradient alone
+    if not uses.private(indices) or uses.only_reader(indices) != uses.writers[dr.buffer][0]:
         return False
     # what it wrote is written earlier now: nobody may look at it in between
     dx = _operand(backward, "out")
@@ -109,6 +115,10 @@ def fuse_activation(ops: list[Op]) -> list[Op]:
         if producer.name not in ("conv2d_forward", "gemm") or producer["activation"]:
             continue
         if producer.name == "gemm" and not _is_dense(producer, activation["size"]):
+            continue
+        if producer.name == "conv2d_forward" and (
+            _operand(producer, "y").offset or not _is_whole(x, activation["size"])
+        ):
             continue
         producer["activation"] = activation["activation"]
         producer.point("y" if producer.name == "conv2d_forward" else "out", out)
@@ -136,6 +146,8 @@ def fuse_mask(ops: list[Op]) -> list[Op]:
         product = ops[uses.writers[dr.buffer][0]]
         size = backward["size"]
         if uses.only_reader(dr) != i or not (_is_dense(forward, size) and _is_dense(product, size)):
+            continue
+        if uses.writers[r.buffer][0] > uses.writers[dr.buffer][0]:  # the mask would come too late
             continue
         if forward["activation"] != RELU or forward.operand("mask_out") is not None:
             continue
@@ -175,11 +187,25 @@ def _written_once(uses: Uses, operand: Operand) -> bool:
     )
 
 
-def _unchanged(uses: Uses, op: Op, name: str, until: int) -> bool:
-    """Whether an operand still holds at a later op what it held at this one."""
-    buffer = _operand(op, name).buffer
-    writers = uses.writers.get(buffer, [])
-    return buffer.kind in ("temporary", "input") and len(writers) <= 1
+def _unchanged(uses: Uses, operand: Operand, since: int, until: int) -> bool:
+    """Whether what one op reads there is still there at a later one."""
+    writers = uses.writers.get(operand.buffer, [])
+    return operand.buffer.kind in ("temporary", "input") and not any(
+        since <= i < until for i in writers
+    )
+
+
+def _indices_unread(uses: Uses, pool: Op) -> bool:
+    """Whether nobody looks at the indices of a pooling."""
+    indices = pool.operand("indices")
+    return indices is None or (
+        indices.buffer.kind == "temporary" and indices.buffer not in uses.readers
+    )
+
+
+def _is_whole(operand: Operand, size: int) -> bool:
+    """Whether so many elements are all of the operand's buffer."""
+    return operand.buffer.nbytes == size * operand.buffer.dtype.itemsize
 
 
 def _is_dense(op: Op, size: int) -> bool:
