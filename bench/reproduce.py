@@ -26,6 +26,8 @@ from fastnn import data, models, optim
 from fastnn.data import transforms
 
 HELD_OUT = 5000
+VGG = "vgg"
+"""The row that is a comparison with PyTorch, and not with a paper."""
 
 
 class Row(NamedTuple):
@@ -176,7 +178,8 @@ ROWS = (
         "0.8 % error",
         99.2,
         models.lenet5,
-        "SGD, momentum 0.9, lr 0.03 after a warm-up, to 0; batch 64, 20 passes, distorted anew in each",
+        "SGD, momentum 0.9, lr 0.03 after a warm-up, to 0; batch 64, 20 passes, distorted anew "
+        "in each",
         *(20, 64, sgd(0.03), one_cycle),
         transform=DISTORTIONS,
     ),
@@ -284,15 +287,18 @@ def save(path: str, entries: Sequence[dict[str, Any]]) -> None:
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    names = [row.name for row in ROWS]
+    names = [*(row.name for row in ROWS), VGG]
     parser.add_argument("--rows", nargs="+", choices=names, default=names, metavar="NAME")
-    parser.add_argument("--data-dir", help="where MNIST is; default: FASTNN_DATA")
+    parser.add_argument("--data-dir", help="where the files are; default: FASTNN_DATA")
     parser.add_argument("--data", choices=("mnist", "digits"), default="mnist")
     parser.add_argument("--seed", type=int, default=0, help="the first one; default 0")
     parser.add_argument("--seeds", type=int, default=1, help="how many; rows are means of all")
     parser.add_argument("--json", metavar="FILE", help="written after every training")
     parser.add_argument("--steps", type=int, help="end every training after so many steps")
     parser.add_argument("--held-out", action="store_true", help="leave the test images alone")
+    parser.add_argument(
+        "--vgg-seconds", type=float, default=60, help="for each of the two networks; default 60"
+    )
     parser.add_argument("--progress", action="store_true", help="a line for every epoch")
     return parser.parse_args(arguments)
 
@@ -310,11 +316,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         results: list[Result] = []
         for seed in range(options.seed, options.seed + options.seeds):
             results.append(train(row, dataset, seed, options.steps, options.progress))
-            entry = record(row, results)
             if options.json:
-                save(options.json, [*entries, entry])
-        entries.append(entry)
-        print(line(entry), flush=True)
+                save(options.json, [*entries, record(row, results)])
+        entries.append(record(row, results))
+        print(line(entries[-1]), flush=True)
+    if VGG in options.rows:
+        import reproduce_vgg
+
+        dataset = data.load("cifar10", directory=options.data_dir)
+        entries.append(reproduce_vgg.compare(dataset, options.seed, options.vgg_seconds))
+        print(line(entries[-1]), flush=True)
+        if options.json:
+            save(options.json, entries)
     return 0 if all(entry["reached"] for entry in entries) else 1
 
 
