@@ -129,8 +129,8 @@ ROWS = (
         "(99.0 % in 60 s)",
         99.0,
         models.lenet5,
-        "SGD, momentum 0.9, lr 0.05 after a warm-up, to 0, decay 2e-4; batch 64, 10 passes, moved by "
-        "up to a pixel",
+        "SGD, momentum 0.9, lr 0.05 after a warm-up, to 0, decay 2e-4; batch 64, 10 passes, "
+        "moved by up to a pixel",
         *(10, 64, sgd(0.05, weight_decay=2e-4), one_cycle),
         seconds=60,
         transform=transforms.Shift(1),
@@ -141,8 +141,8 @@ ROWS = (
         "1.6 % error",
         98.3,
         models.mlp_800,
-        "SGD, momentum 0.9, lr 0.1 to 0; batch 64, 20 passes",
-        *(20, 64, sgd(0.1), to_zero),
+        "SGD, momentum 0.9, lr 0.1 to 0, decay 2e-4; batch 64, 12 passes",
+        *(12, 64, sgd(0.1, weight_decay=2e-4), to_zero),
     ),
     Row(
         "lenet1",
