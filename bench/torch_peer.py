@@ -207,6 +207,15 @@ def elementwise(torch: Any, name: str, x: Any, out: Any) -> Contestants:
 
 
 @_peer
+def binary(torch: Any, name: str, a: Any, b: Any, out: Any) -> Contestants:
+    """Add, mul, or add and then relu in place."""
+    a, b, out = (torch.from_numpy(x) for x in (a, b, out))
+    if name == "add_relu":
+        return {"add, relu_": lambda: torch.add(a, b, out=out).relu_()}
+    return {name: partial(getattr(torch, name), a, b, out=out)}
+
+
+@_peer
 def activation(torch: Any, name: str, x: Any, **options: Any) -> Contestants:
     """Forward, under PyTorch's name."""
     functional = torch.nn.functional
