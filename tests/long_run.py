@@ -74,6 +74,7 @@ def execute(checkpoint=None, callbacks=(), epochs=EPOCHS, every=1, resume=True):
         checkpoint=checkpoint,
         progress=False,
         **keep,
+        compile=False,  # Noise draws from NumPy
     )
     arrays = {f"model {name}": array for name, array in model.state_dict().items()}
     arrays |= {f"optimizer {name}": array for name, array in optimizer.state_dict().items()}

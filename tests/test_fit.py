@@ -222,6 +222,27 @@ class TestLoss:
         assert second["accuracy"][-1] == 0  # these targets are no labels
         assert np.array_equal(own[0].weight.data, given[0].weight.data)
 
+    def test_a_layer_that_draws_runs_uncompiled(self):
+        class Jitter(nn.Module):
+            def __init__(self):
+                self.rng = np.random.default_rng(0)
+
+            def forward(self, x):
+                noise = self.rng.standard_normal(x.shape).astype(x.dtype)
+                return fastnn.add(x, noise), lambda dy: dy
+
+        x, labels = toy()
+        losses = []
+        for compiled in (True, False):
+            model = nn.Sequential(Jitter(), nn.Linear(4, 3, rng=0))
+            options = {"batch_size": 20, "rng": 0, "epochs": 2, "compile": compiled}
+            if compiled:
+                with pytest.warns(RuntimeWarning, match="Jitter draws from a generator of NumPy"):
+                    losses.append(fit(model, (x, labels), **options)["loss"])
+            else:
+                losses.append(fit(model, (x, labels), **options)["loss"])
+        assert losses[0] == losses[1]
+
     @pytest.mark.parametrize("value", [math.inf, math.nan])
     def test_divergence_is_an_error_before_the_step(self, value):
         x, labels = toy()

@@ -247,7 +247,8 @@ def compile(
     Arrays that are no arguments, such as parameters and the state of optimizers, are used where
     they lie: what is written into them is seen by the next call. Anything else that the function
     reads from outside is read once. What it does beside kernels (printing, NumPy on arrays of its
-    surroundings) happens while recording alone.
+    surroundings, drawing random numbers) happens while recording alone; random numbers come from
+    `nn.Dropout`, or from outside as an argument.
 
     Arguments are read in place if they are contiguous and aligned, else copied. What is returned is
     new. Two threads may call one compiled function: the second waits. Between ops Ctrl-C is

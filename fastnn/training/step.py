@@ -72,7 +72,8 @@ def make_step(
     compile : bool
         Run the step by `fastnn.compile`; default True. It has no effect on results. A step that
         cannot be recorded, because of a layer or a loss of one's own, runs as it is, after a
-        RuntimeWarning.
+        RuntimeWarning; so does one whose layers have a NumPy generator. Layers of one's own that
+        compute with NumPy what does not depend on x must not be compiled: it is computed once.
 
     Returns
     -------
@@ -92,7 +93,15 @@ def make_step(
         optimizer.step()
         return value, outputs
 
-    run = _Fallback(update) if compile else update
+    drawing = [type(m).__name__ for m in model.modules() if _draws(m)] if compile else []
+    if drawing:
+        # a recording would draw once, and replay these numbers for ever
+        warnings.warn(
+            f"the step runs uncompiled: {drawing[0]} draws from a generator of NumPy's",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    run = _Fallback(update) if compile and not drawing else update
     predicts = hasattr(model, "predict") and not hasattr(model, "classify")
 
     def step(x: Array, targets: Array) -> tuple[float, int]:
@@ -105,6 +114,11 @@ def make_step(
         return value, int(np.count_nonzero(right))
 
     return step
+
+
+def _draws(module: Module) -> bool:
+    """Return whether a module has a generator of NumPy's."""
+    return any(isinstance(value, np.random.Generator) for value in vars(module).values())
 
 
 class _Fallback:
