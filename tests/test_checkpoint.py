@@ -247,3 +247,29 @@ def test_leftovers_of_the_killed_are_removed(tmp_path):
     simple(path)
     assert not leftover.exists()
     assert other.exists()
+
+
+def test_compiled_and_eager_runs_resume_to_the_same_bits(tmp_path):
+    """A run that is compiled goes on from an eager one's checkpoint, and the other way round."""
+    rng = np.random.default_rng(0)
+    x, labels = rng.standard_normal((50, 4)).astype(np.float32), rng.integers(0, 3, 50)
+
+    def run(epochs, compiled, checkpoint=None):
+        layers = (nn.Linear(4, 16, rng=1), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.25, rng=3))
+        model = nn.Sequential(*layers, nn.Linear(16, 3, rng=4))
+        optimizer = optim.Adam(model, lr=0.01)
+        keep = {} if checkpoint is None else {"checkpoint": checkpoint, "resume": True}
+        options = {"optimizer": optimizer, "batch_size": 8, "clip_norm": 1.0, "rng": 7}
+        fastnn.fit(
+            model, (x, labels), epochs=epochs, compile=compiled, progress=False, **options, **keep
+        )
+        return {**model.state_dict(), **{f"o.{k}": v for k, v in optimizer.state_dict().items()}}
+
+    want = run(4, False)
+    for first, second in ((True, True), (True, False), (False, True)):
+        path = tmp_path / f"{first}{second}.npz"
+        run(2, first, path)
+        for name, value in run(4, second, path).items():
+            assert value.tobytes() == want[name].tobytes(), name
+    for name, value in run(4, True).items():
+        assert value.tobytes() == want[name].tobytes(), name

@@ -179,7 +179,7 @@ def test_it_takes_any_input_and_returns_float64():
 
 def test_every_kernel_has_a_reference():
     """And with the same arguments, less those that say where the result goes."""
-    runtime = re.compile(r"_|get_|set_")
+    runtime = re.compile(r"_|get_|set_|require_")
     kernels = {
         name: f
         for name, f in vars(_core).items()

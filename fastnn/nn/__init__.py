@@ -36,7 +36,9 @@ from fastnn.nn.norm import (
 )
 from fastnn.nn.parameter import Parameter
 from fastnn.nn.pool import AvgPool2d, GlobalAvgPool2d, MaxPool2d, Subsample2d
+from fastnn.nn.prelu import PReLU
 from fastnn.nn.rbf import RBF
+from fastnn.nn.residual import Residual
 from fastnn.nn.sequential import Sequential
 
 __all__ = [
