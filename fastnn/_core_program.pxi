@@ -16,6 +16,7 @@ MISS = object()            # a program is for other arguments
 STALE = object()           # something it has captured may have been bound anew
 
 cdef int64_t changes = 0
+cdef object get_ident = threading.get_ident
 programs = weakref.WeakSet()   # all there are
 
 
@@ -298,10 +299,10 @@ cdef class Program:
     cdef int acquire(self) except -1:
         """Have the program for this thread alone."""
         if not self.lock.acquire(False):
-            if self.owner == threading.get_ident():   # a signal handler called it
+            if self.owner == get_ident():   # a signal handler called it
                 raise RuntimeError("a compiled function cannot be called while it runs")
             self.lock.acquire()
-        self.owner = threading.get_ident()
+        self.owner = get_ident()
         return 0
 
     cdef int replay(self) except -1:
