@@ -210,7 +210,7 @@ cdef class Program:
         """Run it on the arguments; MISS or STALE if it is not for them."""
         cdef char *externals[MAX_EXTERNALS]
         cdef Py_ssize_t i
-        if not self.matches(args):
+        if is_recording() or not self.matches(args):   # noted as part of another, not run
             return MISS
         if self.changes != changes:
             return STALE
@@ -370,7 +370,11 @@ cdef char *data_of(object array) except? NULL:
 
 cdef bint same_static(a, b) except -1:
     """Whether an argument that is no array is the one that was recorded."""
-    return type(a) is type(b) and a == b and not isinstance(a, np_ndarray)
+    if type(a) is not type(b) or isinstance(a, np_ndarray):
+        return False
+    if isinstance(a, (float, complex, np.inexact)):   # -0.0 is another than 0.0, NaN is itself
+        return repr(a) == repr(b)
+    return a == b
 
 
 def renew_locks():
