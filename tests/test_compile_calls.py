@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import functools
+import os
+import signal
+import threading
+import warnings
 from collections import namedtuple
 from collections.abc import Callable
 from pathlib import Path
@@ -124,3 +128,39 @@ def test_profile_holds_for_programs_recorded_later() -> None:
     f.profile()
     f(X)
     assert " us " in f.explain()
+
+
+def test_programs_of_too_many_arrays_are_not_saved(tmp_path: Path) -> None:
+    f = fastnn.compile(lambda x: [fastnn.relu(x) for _ in range(64)])
+    f(X)
+    with pytest.raises(ValueError, match="at most 64 arrays in and out"):
+        f.save(tmp_path / "many.fnn")
+
+
+def test_a_fork_while_another_thread_records() -> None:
+    f = fastnn.compile(lambda x: fastnn.relu(x))
+    held, done = threading.Event(), threading.Event()
+
+    def record() -> None:
+        with f._lock:
+            held.set()
+            done.wait(30)
+
+    thread = threading.Thread(target=record)
+    thread.start()
+    held.wait()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12: threads and fork
+        child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(10)
+        try:
+            f(X)
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    done.set()
+    thread.join()
+    assert status == 0

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, overload
@@ -19,7 +21,6 @@ from fastnn.program.record import code_of, record
 from fastnn.program.save import save
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable
 
 
@@ -58,6 +59,7 @@ class CompiledFunction:
         self._last: Any = None
         self._profiled = False
         self._lock = threading.RLock()
+        _all_functions.add(self)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the program for these arguments; the first time, record it."""
@@ -177,6 +179,18 @@ class CompiledFunction:
     def _all(self) -> list[Plan]:
         with self._lock:
             return [plan for plans in self._plans.values() for plan in plans]
+
+
+_all_functions: weakref.WeakSet[CompiledFunction] = weakref.WeakSet()
+
+
+def _renew_locks() -> None:
+    """In a forked child: the threads that held them are not there."""
+    for function in list(_all_functions):
+        function._lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_renew_locks)
 
 
 def _is(a: Any, b: Any) -> bool:
