@@ -135,6 +135,7 @@ cdef class Program:
     cdef readonly list inputs, statics, outputs
     cdef object result, keep
     cdef list checks, flags, changed_flags
+    cdef list written               # numbers of the inputs that are
     cdef readonly int64_t arena_bytes
     cdef public int64_t changes     # `get_changes` when what it captured was last looked at
     cdef Relocation *relocations
@@ -155,6 +156,7 @@ cdef class Program:
         self.flags = [(p, before) for p, before, after in flags]
         self.changed_flags = [(p, after) for p, before, after in flags if before != after]
         self.changes = changes
+        self.written = [i for i, (_, _, _, _, written) in enumerate(inputs) if written]
         self.lock = threading.Lock()
         if len(inputs) + len(outputs) > MAX_EXTERNALS:
             raise ValueError(f"compile: at most {MAX_EXTERNALS} arrays in and out")
@@ -220,6 +222,8 @@ cdef class Program:
         cdef list arrays = []
         for i in range(len(self.inputs)):
             externals[i] = self.load_input(i, args, arrays)
+        if self.written:
+            self.check_arguments(arrays)
         for check in self.checks:
             self.check_labels(check, externals, arrays)
         for dtype, shape in self.outputs:
@@ -281,6 +285,15 @@ cdef class Program:
             array = np.require(array, np_int64 if converted else None, "CA")
         arrays.append(array)
         return data_of(array)
+
+    cdef int check_arguments(self, list arrays) except -1:
+        """What is written into must be no other argument: they were told apart by recording."""
+        for i in self.written:
+            for j in range(len(arrays)):
+                if i != j and np.may_share_memory(arrays[i], arrays[j]):
+                    raise ValueError("compile: an argument that is written into must not overlap "
+                                     "another argument")
+        return 0
 
     cdef int check_labels(self, tuple check, char **externals, list arrays) except -1:
         cdef const int64_t *labels

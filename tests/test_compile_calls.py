@@ -164,3 +164,13 @@ def test_a_fork_while_another_thread_records() -> None:
     done.set()
     thread.join()
     assert status == 0
+
+
+def test_what_is_written_into_is_no_other_argument() -> None:
+    f = fastnn.compile(lambda a, b: fastnn.add(a, b, out=a))
+    a, x = np.ones((3, 4)), np.ones((4, 4))
+    f(a, np.ones((3, 4)))
+    for args in ((a, a), (x[1:], x[:-1])):
+        with pytest.raises(ValueError, match="must not overlap another argument"):
+            f(*args)
+    assert a.min() == a.max() == 2

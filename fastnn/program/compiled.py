@@ -293,7 +293,8 @@ def compile(
     reads from outside is read once. What it does beside kernels (printing, NumPy on arrays of its
     surroundings) happens while recording alone.
 
-    Arguments are read in place if they are contiguous and aligned, else copied. What is returned is
+    Arguments are read in place if they are contiguous and aligned, else copied. One that is written
+    into must not overlap another. What is returned is
     new. Two threads may call one compiled function: the second waits. Between ops Ctrl-C is
     honoured, which leaves a step half done.
 
