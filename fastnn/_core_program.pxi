@@ -136,6 +136,7 @@ cdef class Program:
     cdef readonly list inputs, statics, outputs
     cdef object result, keep
     cdef list checks, flags, changed_flags
+    cdef list written               # numbers of the inputs that are
     cdef readonly int64_t arena_bytes
     cdef public int64_t changes     # `get_changes` when what it captured was last looked at
     cdef Relocation *relocations
@@ -156,6 +157,7 @@ cdef class Program:
         self.flags = [(p, before) for p, before, after in flags]
         self.changed_flags = [(p, after) for p, before, after in flags if before != after]
         self.changes = changes
+        self.written = [i for i, (_, _, _, _, written) in enumerate(inputs) if written]
         self.lock = threading.Lock()
         if len(inputs) + len(outputs) > MAX_EXTERNALS:
             raise ValueError(f"compile: at most {MAX_EXTERNALS} arrays in and out")
@@ -211,7 +213,7 @@ cdef class Program:
         """Run it on the arguments; MISS or STALE if it is not for them."""
         cdef char *externals[MAX_EXTERNALS]
         cdef Py_ssize_t i
-        if not self.matches(args):
+        if is_recording() or not self.matches(args):   # noted as part of another, not run
             return MISS
         if self.changes != changes:
             return STALE
@@ -221,6 +223,8 @@ cdef class Program:
         cdef list arrays = []
         for i in range(len(self.inputs)):
             externals[i] = self.load_input(i, args, arrays)
+        if self.written:
+            self.check_arguments(arrays)
         for check in self.checks:
             self.check_labels(check, externals, arrays)
         for dtype, shape in self.outputs:
@@ -282,6 +286,15 @@ cdef class Program:
             array = np.require(array, np_int64 if converted else None, "CA")
         arrays.append(array)
         return data_of(array)
+
+    cdef int check_arguments(self, list arrays) except -1:
+        """What is written into must be no other argument: they were told apart by recording."""
+        for i in self.written:
+            for j in range(len(arrays)):
+                if i != j and np.may_share_memory(arrays[i], arrays[j]):
+                    raise ValueError("compile: an argument that is written into must not overlap "
+                                     "another argument")
+        return 0
 
     cdef int check_labels(self, tuple check, char **externals, list arrays) except -1:
         cdef const int64_t *labels
@@ -371,7 +384,11 @@ cdef char *data_of(object array) except? NULL:
 
 cdef bint same_static(a, b) except -1:
     """Whether an argument that is no array is the one that was recorded."""
-    return type(a) is type(b) and a == b and not isinstance(a, np_ndarray)
+    if type(a) is not type(b) or isinstance(a, np_ndarray):
+        return False
+    if isinstance(a, (float, complex, np.inexact)):   # -0.0 is another than 0.0, NaN is itself
+        return repr(a) == repr(b)
+    return a == b
 
 
 def renew_locks():

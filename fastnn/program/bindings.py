@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
-from types import ModuleType
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -19,14 +20,16 @@ class Bindings:
     ----------
     function : callable
         Looked at are its closure, the globals it names, its defaults, the object of a method, and
-        the attributes of these.
+        the attributes of these; where these are functions, what they refer to as well.
+    arguments : tuple
+        Of its call.
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], arguments: tuple[Any, ...] = ()) -> None:
         self._modules: dict[int, tuple[Module, dict[str, Any]]] = {}
         self._parameters: dict[int, tuple[Parameter, Any]] = {}
         self._flags: list[tuple[Any, dict[str, bool]]] = []
-        for value in _reachable(function):
+        for value in [*arguments, *_reachable(function, set())]:
             self._add(value)
 
     def _add(self, value: Any, depth: int = 0) -> None:
@@ -77,11 +80,28 @@ class Bindings:
         return all(group.flags == flags for group, flags in self._flags)
 
 
-def _reachable(function: Callable[..., Any]) -> Iterator[Any]:
+def _reachable(function: Any, seen: set[int]) -> Iterator[Any]:
+    """Yield what a function refers to, and what the functions among that do."""
+    if id(function) in seen:
+        return
+    seen.add(id(function))
+    for value in _referred(function):
+        yield value
+        if isinstance(value, _FUNCTIONS) and not _is_ours(value):
+            yield from _reachable(value, seen)
+
+
+def _referred(function: Any) -> Iterator[Any]:
+    """Yield what a function itself refers to."""
+    if isinstance(function, functools.partial):
+        yield from (function.func, *function.args, *function.keywords.values())
+        return
     owner = getattr(function, "__self__", None)
     if owner is not None:
         yield owner
         yield dict(getattr(owner, "__dict__", {}))
+    if hasattr(function, "__wrapped__"):
+        yield function.__wrapped__
     function = getattr(function, "__func__", function)
     code = getattr(function, "__code__", None)
     if code is None:
@@ -94,5 +114,22 @@ def _reachable(function: Callable[..., Any]) -> Iterator[Any]:
         except ValueError:  # not bound yet
             continue
     names = getattr(function, "__globals__", {})
-    yield from (names[name] for name in code.co_names if name in names)
+    yield from (names[name] for name in _names(code) if name in names)
     yield from getattr(function, "__defaults__", None) or ()
+    yield from (getattr(function, "__kwdefaults__", None) or {}).values()
+
+
+_FUNCTIONS = (FunctionType, MethodType, functools.partial)
+
+
+def _is_ours(function: Any) -> bool:
+    """Whether it belongs to fastnn, whose functions refer to nobody's models."""
+    return str(getattr(function, "__module__", "")).split(".")[0] == "fastnn"
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    """Yield the names in a function and in those inside it."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)

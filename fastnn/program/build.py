@@ -17,6 +17,8 @@ from fastnn.program.record import Recording
 
 PASSES = ("fusion", "dead_code", "in_place", "reuse")
 
+CONSTANTS = (type(None), int, float, complex, str, bytes, np.ndarray, np.generic)
+
 ABSOLUTE, ARENA = -2, -1  # where a pointer points, for _core.Program
 
 
@@ -188,8 +190,13 @@ class _Returned:
             return kind, [self.template(part) for part in item]
         if type(item) is dict:
             return "dict", list(item), [self.template(part) for part in item.values()]
-        if not isinstance(item, _core.Symbol):
+        if isinstance(item, CONSTANTS):
             return "constant", item
+        if not isinstance(item, _core.Symbol):
+            raise _core.RecordingError(
+                f"compile: the function returns an object of type {type(item).__name__}; it can "
+                "return arrays, numbers, strings and None, and tuples, lists and dicts of them"
+            )
         if item.size == 0:
             return "empty", item.shape, item.dtype
         return self._of_symbol(item)

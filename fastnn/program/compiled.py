@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import functools
+import inspect
+import os
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, overload
@@ -14,11 +17,10 @@ from fastnn import _core
 from fastnn.program.bindings import Bindings
 from fastnn.program.build import PASSES, Plan, build
 from fastnn.program.explain import explain
-from fastnn.program.record import record
+from fastnn.program.record import code_of, record
 from fastnn.program.save import save
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable
 
 
@@ -38,6 +40,11 @@ class CompiledFunction:
     ) -> None:
         if isinstance(function, staticmethod | classmethod | type) or not callable(function):
             raise TypeError(f"compile: expected a function, got {type(function).__name__}")
+        if any(map(_makes_an_iterator, (function, type(function).__call__))):
+            raise TypeError("compile: the function is a generator or a coroutine")
+        if max_programs < 1:
+            raise ValueError(f"compile: max_programs must be at least 1, got {max_programs}")
+        code_of(function)  # or a TypeError
         unknown = sorted(set(disable) - set(PASSES))
         if unknown:
             raise ValueError(
@@ -50,7 +57,9 @@ class CompiledFunction:
         self._max_programs = max_programs
         self._plans: OrderedDict[Any, list[Plan]] = OrderedDict()
         self._last: Any = None
+        self._profiled = False
         self._lock = threading.RLock()
+        _all_functions.add(self)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the program for these arguments; the first time, record it."""
@@ -67,7 +76,7 @@ class CompiledFunction:
 
     def programs(self) -> list[str]:
         """Return a line for each program that has been recorded: arguments, ops and memory."""
-        return [plan.summary() for plans in self._plans.values() for plan in plans]
+        return [plan.summary() for plan in self._all()]
 
     def explain(self) -> str:
         """Return a table of each program's ops.
@@ -75,13 +84,13 @@ class CompiledFunction:
         With shapes, the algorithm of convolutions, what was fused, where buffers lie and how long
         they live, and the line they come from; after `profile` the time of each op.
         """
-        plans = [plan for plans in self._plans.values() for plan in plans]
-        return "\n\n".join(explain(plan) for plan in plans) or "nothing has been recorded yet"
+        return "\n\n".join(map(explain, self._all())) or "nothing has been recorded yet"
 
     def profile(self, on: bool = True) -> None:
         """Take the time of every op from now on, for `explain`; it makes runs slower."""
-        for plans in self._plans.values():
-            for plan in plans:
+        with self._lock:
+            self._profiled = on
+            for plan in self._all():
                 plan.program.profile(on)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -121,15 +130,15 @@ class CompiledFunction:
         flat, structure = _flatten((args, kwargs))
         key = (structure, tuple(_signature(value) for value in flat))
         with self._lock:
-            plans = self._plans.setdefault(key, [])
-            self._plans.move_to_end(key)
-            for plan in list(plans):
-                result = self._run(plan, flat, plans)
+            for plan in list(self._plans.get(key, ())):
+                result = self._run(plan, flat, key)
                 if result is not _core.MISS:
+                    self._plans.move_to_end(key)
                     self._remember(plan, args, kwargs, flat)
                     return result
             plan = self._record(args, kwargs, flat)
-            plans.append(plan)
+            self._plans.setdefault(key, []).append(plan)
+            self._plans.move_to_end(key)
             while sum(map(len, self._plans.values())) > self._max_programs:
                 oldest = next(iter(self._plans.values()))
                 oldest.pop(0)
@@ -138,14 +147,16 @@ class CompiledFunction:
             self._remember(plan, args, kwargs, flat)
         return plan.program.run(flat)
 
-    def _run(self, plan: Plan, flat: tuple[Any, ...], plans: list[Plan]) -> Any:
+    def _run(self, plan: Plan, flat: tuple[Any, ...], key: Any) -> Any:
         """Run a program; MISS if it is not the right one, or no longer."""
         result = plan.program.run(flat)
         if result is not _core.STALE:
             return result
         changes = _core.get_changes()
         if not plan.bindings.hold(self.name):
-            plans.remove(plan)
+            self._plans[key].remove(plan)
+            if not self._plans[key]:
+                del self._plans[key]
             return _core.MISS
         plan.program.changes = changes
         return plan.program.run(flat)
@@ -158,9 +169,28 @@ class CompiledFunction:
         self._last = plan.program if simple and all(map(_is, args, flat)) else None
 
     def _record(self, args: tuple[Any, ...], kwargs: dict[str, Any], flat: tuple[Any, ...]) -> Plan:
-        bindings = Bindings(self.function)
+        bindings = Bindings(self.function, flat)
         recording = record(self.function, args, kwargs)
-        return build(self.name, recording, flat, bindings, self._disabled)
+        plan = build(self.name, recording, flat, bindings, self._disabled)
+        if self._profiled:
+            plan.program.profile(True)
+        return plan
+
+    def _all(self) -> list[Plan]:
+        with self._lock:
+            return [plan for plans in self._plans.values() for plan in plans]
+
+
+_all_functions: weakref.WeakSet[CompiledFunction] = weakref.WeakSet()
+
+
+def _renew_locks() -> None:
+    """In a forked child: the threads that held them are not there."""
+    for function in list(_all_functions):
+        function._lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_renew_locks)
 
 
 def _is(a: Any, b: Any) -> bool:
@@ -193,7 +223,21 @@ def _signature(value: Any) -> Any:
         raise TypeError(
             f"compile: arguments are arrays or can be hashed, unlike {type(value).__name__}"
         ) from None
+    if isinstance(value, float | complex | np.inexact):  # -0.0 is another than 0.0, NaN is itself
+        return (type(value), repr(value))
     return (type(value), value)
+
+
+def _makes_an_iterator(function: Any) -> bool:
+    """Return whether a call does not run the function but returns what will."""
+    return any(
+        test(function)
+        for test in (
+            inspect.isgeneratorfunction,
+            inspect.iscoroutinefunction,
+            inspect.isasyncgenfunction,
+        )
+    )
 
 
 @overload
@@ -222,12 +266,12 @@ def compile(
     ----------
     function : callable
         Of arrays, which may be in tuples, lists and dicts, and of anything that can be hashed: a
-        program is made for each value of these. Returns arrays, numbers of losses, or tuples,
-        lists and dicts of them.
+        program is made for each value of these. Returns arrays, numbers, strings or None, or
+        tuples, lists and dicts of them.
     disable : iterable of str
         Passes to leave out: "fusion", "dead_code", "in_place", "reuse".
     max_programs : int
-        How many programs are kept, those last used; default 16.
+        How many programs are kept, those last used; at least 1, default 16.
 
     Returns
     -------
@@ -250,7 +294,8 @@ def compile(
     surroundings, drawing random numbers) happens while recording alone; random numbers come from
     `nn.Dropout`, or from outside as an argument.
 
-    Arguments are read in place if they are contiguous and aligned, else copied. What is returned is
+    Arguments are read in place if they are contiguous and aligned, else copied. One that is written
+    into must not overlap another. What is returned is
     new. Two threads may call one compiled function: the second waits. Between ops Ctrl-C is
     honoured, which leaves a step half done.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -35,7 +36,7 @@ def record(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Any) -> 
 
     Parameters that it touches have afterwards the flags that they had before.
     """
-    recorder = _core.Recorder(_code_of(function))
+    recorder = _core.Recorder(code_of(function))
     inputs: list[tuple[Any, int]] = []
     count = 0
 
@@ -68,11 +69,21 @@ def record(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Any) -> 
     return Recording(recorder, inputs, result, flags)
 
 
-def _code_of(function: Callable[..., Any]) -> Any:
-    """Return the code whose lines messages name."""
-    while hasattr(function, "__wrapped__"):
-        function = function.__wrapped__
-    function = getattr(function, "__func__", function)
-    if not hasattr(function, "__code__"):
-        function = type(function).__call__
-    return function.__code__
+def code_of(function: Callable[..., Any]) -> Any:
+    """Return the code whose lines messages name.
+
+    Raises
+    ------
+    TypeError
+        If it is none of Python's.
+    """
+    f: Any = function
+    while isinstance(f, functools.partial) or hasattr(f, "__wrapped__"):
+        f = f.func if isinstance(f, functools.partial) else f.__wrapped__
+    f = getattr(f, "__func__", f)
+    if not hasattr(f, "__code__"):
+        f = type(f).__call__
+    try:
+        return f.__code__
+    except AttributeError:
+        raise TypeError(f"compile: expected a function of Python, got {function!r}") from None

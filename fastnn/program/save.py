@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fastnn.program.build import Plan
 
 FORMAT = 1
+MAX_ARRAYS = 64  # in and out, as in csrc/core/model.c
 ALIGNMENT = 64
 HEADER = struct.Struct("<8sIIQ8x")
 TYPES = {"float32": 0, "float64": 1, "int64": 2, "uint8": 3}
@@ -113,6 +114,8 @@ def _check(plan: Plan) -> None:
         raise ValueError(f"{plan.name}.save: arguments that are no arrays cannot be saved")
     if plan.has_checks:
         raise ValueError(f"{plan.name}.save: labels as arguments cannot be saved")
+    if len(program.inputs) + len(program.outputs) > MAX_ARRAYS:
+        raise ValueError(f"{plan.name}.save: at most {MAX_ARRAYS} arrays in and out can be saved")
     for dtype, shape, *_, converted, _written in program.inputs:
         if dtype.name not in TYPES or converted or len(shape) > 8:
             raise ValueError(f"{plan.name}.save: an argument of {dtype}{shape} cannot be saved")
