@@ -10,8 +10,13 @@ from fastnn.models.neocognitron.cells import (
     v_cells,
 )
 from fastnn.models.neocognitron.contrast import contrast, contrast_kernel, edge_patterns
+from fastnn.models.neocognitron.estimator import Neocognitron, NeocognitronConfig
+from fastnn.models.neocognitron.learning import add_if_silent
 
 __all__ = [
+    "Neocognitron",
+    "NeocognitronConfig",
+    "add_if_silent",
     "blur_window",
     "c_cells",
     "contrast",
