@@ -99,7 +99,9 @@ def fit(
         Show the progress on stderr: a bar if tqdm is installed and stderr is a terminal, and a
         line after each epoch. Default True.
     compile : bool
-        Whether the training step may be compiled; default True. It has no effect on results.
+        Run the training step by `fastnn.compile`; default True. Results are the same, but for layers
+        and losses of one's own that compute with NumPy what does not depend on their arguments: that
+        is computed once. Where a step cannot be recorded it runs as it is, after a RuntimeWarning.
 
     Returns
     -------
