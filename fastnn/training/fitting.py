@@ -99,9 +99,10 @@ def fit(
         Show the progress on stderr: a bar if tqdm is installed and stderr is a terminal, and a
         line after each epoch. Default True.
     compile : bool
-        Run the training step by `fastnn.compile`; default True. Results are the same, but for layers
-        and losses of one's own that compute with NumPy what does not depend on their arguments: that
-        is computed once. Where a step cannot be recorded it runs as it is, after a RuntimeWarning.
+        Run the training step by `fastnn.compile`; default True. Results are the same, but for
+        layers and losses of one's own that compute with NumPy what does not depend on their
+        arguments: that is computed once. A step that cannot be recorded runs as it is, after a
+        RuntimeWarning.
 
     Returns
     -------
