@@ -18,6 +18,7 @@ STALE = object()           # something it has captured may have been bound anew
 cdef int64_t changes = 0
 cdef object get_ident = threading.get_ident
 programs = weakref.WeakSet()   # all there are
+models = weakref.WeakSet()
 
 
 def note_change():
@@ -411,6 +412,7 @@ cdef class Model:
     cdef fnn_model *model
     cdef readonly list inputs, outputs
     cdef object lock
+    cdef object __weakref__
 
     def __init__(self, path):
         cdef char message[512]
@@ -421,6 +423,7 @@ cdef class Model:
         if self.model == NULL:
             raise ValueError(text(message))
         self.lock = threading.Lock()
+        models.add(self)
         self.inputs = [described(fnn_model_input(self.model, i))
                        for i in range(fnn_model_inputs(self.model))]
         self.outputs = [described(fnn_model_output(self.model, i))
@@ -461,3 +464,13 @@ cdef class Model:
 cdef object described(const fnn_array_type *t):
     dtypes = (np_float32, np_float64, np_int64, np_uint8)
     return dtypes[<int>t.type], tuple([t.shape[d] for d in range(t.dims)])
+
+
+def renew_model_locks():
+    """As `renew_locks`."""
+    cdef Model model
+    for model in list(models):
+        model.lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=renew_model_locks)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
+import threading
 import zlib
 from pathlib import Path
 
@@ -171,3 +174,29 @@ def test_what_cannot_be_saved(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="packed weights are for this machine alone"):
         compiled.save(path)
     assert not path.exists()
+
+
+def test_a_forked_child_does_not_wait_for_threads_that_are_not_there(tmp_path: Path) -> None:
+    a = np.eye(300)
+    chain = fastnn.compile(lambda a: fastnn.gemm(fastnn.gemm(a, a), fastnn.gemm(a, a)))
+    chain(a)
+    chain.save(tmp_path / "chain.fnn")
+    load = program.load(tmp_path / "chain.fnn")
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.is_set():
+            load(a)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        for _ in range(10):
+            child = os.fork()
+            if child == 0:
+                signal.alarm(20)  # a child that waits for ever dies
+                os._exit(0 if np.array_equal(load(a), a) else 1)
+            assert os.waitpid(child, 0)[1] == 0
+    finally:
+        stop.set()
+        thread.join()
