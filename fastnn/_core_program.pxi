@@ -55,6 +55,7 @@ def get_fields():
     cdef fnn_conv2d_forward_args *c = NULL
     cdef fnn_gemm_args *g = NULL
     cdef fnn_max_pool2d_forward_args *p = NULL
+    cdef fnn_batch_norm_forward_args *b = NULL
     activation = {"activation": (<size_t>&a.activation, "i"), "size": (<size_t>&a.size, "q")}
     return {
         "activation_forward": activation,
@@ -64,6 +65,7 @@ def get_fields():
                  "N": (<size_t>&g.N, "q"), "out_rs": (<size_t>&g.out_rs, "q"),
                  "out_cs": (<size_t>&g.out_cs, "q"), "b_packed": (<size_t>&g.b_packed, "?")},
         "max_pool2d_forward": {"relu": (<size_t>&p.relu, "?")},
+        "batch_norm_forward": {"relu": (<size_t>&b.relu, "?")},
     }
 
 

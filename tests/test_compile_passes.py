@@ -131,6 +131,57 @@ def test_the_gradient_of_relu_becomes_a_mask() -> None:
     ops_of(through_relu, A, np.full_like(dy, np.nan))
 
 
+def normalised(x: np.ndarray, dy: np.ndarray) -> tuple:
+    """Batch norm with ReLU behind it, and their gradients."""
+    y, mean, inv_std = fastnn.batch_norm(x, GAIN, GAIN, return_stats=True)
+    r = fastnn.relu(y)
+    return r, *fastnn.batch_norm_backward(fastnn.relu_backward(dy, r), x, mean, inv_std, GAIN)
+
+
+GAIN = np.array([0.5, -1.0, 2.0], np.float32)
+DX = np.random.default_rng(7).standard_normal((2, 8, 8, 3)).astype(np.float32)
+
+
+def test_relu_becomes_part_of_batch_norm() -> None:
+    assert ops_of(normalised, X, DX) == ["batch_norm_forward", "batch_norm_backward"]
+    assert len(ops_of(normalised, X, DX, disable=("fusion",))) == 4
+    two = (GAIN, GAIN, GAIN, np.abs(GAIN))
+    infer = lambda x: fastnn.relu(fastnn.batch_norm(x, *two, training=False))  # noqa: E731
+    assert ops_of(infer, X) == ["batch_norm_forward"]
+    x, dx = X.copy(), DX.copy()
+    x[0, 0, 0, 1], dx[1, 2] = np.nan, np.nan
+    ops_of(normalised, x, DX)
+    ops_of(normalised, X, dx)
+
+
+def test_relu_after_batch_norm_that_is_used_again_stays() -> None:
+    def y_returned(x: np.ndarray) -> tuple:
+        y = fastnn.batch_norm(x)
+        return fastnn.relu(y), y
+
+    def part(x: np.ndarray) -> np.ndarray:
+        return fastnn.relu(fastnn.batch_norm(x)[:1])
+
+    def gradient_used_twice(x: np.ndarray, dy: np.ndarray) -> tuple:
+        y, mean, inv_std = fastnn.batch_norm(x, return_stats=True)
+        r = fastnn.relu(y)
+        dr = fastnn.relu_backward(dy, r)
+        return r, dr, fastnn.batch_norm_backward(dr, x, mean, inv_std)[0]
+
+    def gradient_overwritten(x: np.ndarray, dy: np.ndarray) -> tuple:
+        y, mean, inv_std = fastnn.batch_norm(x, return_stats=True)
+        r = fastnn.relu(y)
+        twice = fastnn.add(dy, dy)
+        dr = fastnn.relu_backward(twice, r)
+        fastnn.exp(twice, out=twice)
+        return r, twice, fastnn.batch_norm_backward(dr, x, mean, inv_std)[0]
+
+    assert len(ops_of(y_returned, X)) == 2
+    assert len(ops_of(part, X)) == 2
+    assert len(ops_of(gradient_used_twice, X, DX)) == 3
+    assert len(ops_of(gradient_overwritten, X, DX)) == 5
+
+
 def test_what_nobody_reads_is_left_out() -> None:
     def unused(a: np.ndarray) -> np.ndarray:
         fastnn.exp(fastnn.gemm(a, B))

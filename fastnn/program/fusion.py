@@ -127,6 +127,57 @@ def fuse_activation(ops: list[Op]) -> list[Op]:
     return [op for i, op in enumerate(ops) if i not in removed]
 
 
+def fuse_batch_norm(ops: list[Op]) -> list[Op]:
+    """ReLU after batch norm becomes part of it, and so does its gradient.
+
+    ``r = relu(batch_norm(x))`` and ``batch_norm_backward(relu_backward(dr, r), ...)`` become two
+    ops, if nothing else reads what lies between.
+    """
+    uses = Uses(ops)
+    removed: set[int] = set()
+    for i, relu in enumerate(ops):
+        if relu.name != "activation_forward" or relu["activation"] != RELU:
+            continue
+        y, r = _operand(relu, "x"), _operand(relu, "out")
+        if not uses.private(y) or uses.only_reader(y) != i or not _written_once(uses, r):
+            continue
+        norm = ops[uses.writers[y.buffer][0]]
+        if norm.name != "batch_norm_forward" or norm["relu"] or _operand(norm, "y").offset:
+            continue
+        if not (_is_whole(y, relu["size"]) and _is_whole(r, relu["size"])):
+            continue
+        norm["relu"] = True
+        norm.point("y", r)
+        norm.fused.append("relu")
+        removed.add(i)
+        removed.update(j for j in uses.readers.get(r.buffer, ()) if _join_norm(ops, uses, j, r))
+    return [op for i, op in enumerate(ops) if i not in removed]
+
+
+def _join_norm(ops: list[Op], uses: Uses, at: int, r: Operand) -> bool:
+    """Let the gradient of batch norm look at r itself, in place of the op that does."""
+    backward = ops[at]
+    if backward.name != "activation_backward" or backward["activation"] != RELU:
+        return False
+    x, dr, dy = (_operand(backward, name) for name in ("x", "dy", "out"))
+    if x.buffer is not r.buffer or x.offset or not _is_whole(r, backward["size"]):
+        return False
+    k = uses.only_reader(dy)
+    if not uses.private(dy) or k is None or not _is_whole(dy, backward["size"]):
+        return False
+    norm = ops[k]
+    if norm.name != "batch_norm_backward" or norm.operand("y") is not None:
+        return False
+    if _operand(norm, "dy").buffer is not dy.buffer or _operand(norm, "dy").offset:
+        return False
+    if not (_unchanged(uses, dr, at, k) and _unchanged(uses, r, at, k)):
+        return False
+    norm.point("dy", dr)
+    norm.point("y", r)
+    norm.fused.append("relu_backward")
+    return True
+
+
 def fuse_mask(ops: list[Op]) -> list[Op]:
     """The gradient of ReLU after a product becomes a mask, where ReLU is another's epilogue.
 
@@ -162,7 +213,7 @@ def fuse_mask(ops: list[Op]) -> list[Op]:
     return [op for i, op in enumerate(ops) if i not in removed]
 
 
-PASSES = (fuse_relu_into_pooling, fuse_activation, fuse_mask)
+PASSES = (fuse_relu_into_pooling, fuse_activation, fuse_batch_norm, fuse_mask)
 
 
 def _bytes(size: int) -> Buffer:
@@ -190,9 +241,7 @@ def _written_once(uses: Uses, operand: Operand) -> bool:
 def _unchanged(uses: Uses, operand: Operand, since: int, until: int) -> bool:
     """Whether what one op reads there is still there at a later one."""
     writers = uses.writers.get(operand.buffer, [])
-    return operand.buffer.kind in ("temporary", "input") and not any(
-        since <= i < until for i in writers
-    )
+    return operand.buffer.kind != "captured" and not any(since <= i < until for i in writers)
 
 
 def _indices_unread(uses: Uses, pool: Op) -> bool:
