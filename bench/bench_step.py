@@ -69,7 +69,7 @@ def test_step(compare, threads, name, n, way):
     make, kinds, shape, _, rounds = MODELS[name]
     x, labels = batch_of(shape, n, np.float32)
     if not compare.args[0].enabled and name.startswith("VGG"):
-        x, labels = x[:2], labels[:2]  # the check alone
+        pytest.skip("seconds for a check that LeNet-5 makes too")
     model = make(rng=7)
     start = parameters(model)
     step = make_step(model, **OPTIONS)
