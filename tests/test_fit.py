@@ -222,6 +222,19 @@ class TestLoss:
         assert second["accuracy"][-1] == 0  # these targets are no labels
         assert np.array_equal(own[0].weight.data, given[0].weight.data)
 
+    def test_a_layer_that_insists_on_arrays_runs_uncompiled(self):
+        class Strict(nn.Module):
+            def forward(self, x):
+                if not isinstance(x, np.ndarray):
+                    raise TypeError("Strict: x must be an array")
+                return x, lambda dy: dy
+
+        x, labels = toy()
+        model = nn.Sequential(Strict(), nn.Linear(4, 3, rng=0))
+        with pytest.warns(RuntimeWarning, match="runs uncompiled: Strict: x must be an array"):
+            history = fit(model, (x, labels), batch_size=20, rng=0, epochs=2)
+        assert history["loss"][1] < history["loss"][0]
+
     def test_a_layer_that_draws_runs_uncompiled(self):
         class Jitter(nn.Module):
             def __init__(self):

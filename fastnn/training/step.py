@@ -133,7 +133,9 @@ class _Fallback:
             try:
                 value, outputs = self._compiled(x, targets)
                 return value, outputs
-            except _core.RecordingError as error:
+            except (TypeError, AttributeError) as error:
+                # a RecordingError, or a layer's own, which cannot do with symbols; what is wrong
+                # with real arrays too is raised again below
                 warnings.warn(f"the step runs uncompiled: {error}", RuntimeWarning, stacklevel=4)
                 self._compiled = None
         return self._function(x, targets)
