@@ -164,3 +164,25 @@ class TestConfusionMatrix:
     def test_bad_input(self, labels, predictions, classes, error):
         with pytest.raises(error, match="confusion_matrix: "):
             training.confusion_matrix(labels, predictions, classes)
+
+
+def test_batches_have_the_bits_of_the_model_itself():
+    """They run compiled, also of layers that cannot be recorded and of those that draw."""
+
+    class Halves(nn.Module):
+        def forward(self, x):
+            return np.multiply(x, 0.5, dtype=x.dtype), lambda dy: dy
+
+    class Draws(nn.Module):
+        def __init__(self):
+            self.rng = np.random.default_rng(0)
+
+        def forward(self, x):
+            return fastnn.add(x, self.rng.standard_normal(x.shape)), lambda dy: dy
+
+    x = np.random.default_rng(1).standard_normal((23, 4))
+    for layer in (nn.Tanh(), Halves()):
+        model = nn.Sequential(layer, nn.Linear(4, 3, rng=0, dtype="f8"))
+        assert np.array_equal(training.outputs(model, x, batch_size=5), model(x))
+    drawn = training.outputs(nn.Sequential(Draws()), np.zeros((20, 4)), batch_size=5)
+    assert len(np.unique(drawn)) == drawn.size

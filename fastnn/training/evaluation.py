@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from fastnn.training.step import Loss, are_labels, classes_of, loss_of
+from fastnn.nn import Module
+from fastnn.training.step import Fallback, Loss, are_labels, classes_of, draws, loss_of
 
 if TYPE_CHECKING:
     from fastnn._core import Array
-    from fastnn.nn import Module
 
 
 def outputs(model: Module, x: Array, *, batch_size: int = 256) -> Array:
@@ -41,7 +42,10 @@ def outputs(model: Module, x: Array, *, batch_size: int = 256) -> Array:
     batch_size = _checked_batch_size("outputs", batch_size)
     if len(x) <= batch_size:
         return model(x)
-    return np.concatenate([model(x[i : i + batch_size]) for i in range(0, len(x), batch_size)])
+    run: Callable[[Array], Array] = model
+    if isinstance(model, Module) and not any(map(draws, model.modules())):
+        run = Fallback(model.__call__)  # as one call of C; the last batch may be another program
+    return np.concatenate([run(x[i : i + batch_size]) for i in range(0, len(x), batch_size)])
 
 
 def predict(model: Module, x: Array, *, batch_size: int = 256) -> Array:

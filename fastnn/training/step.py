@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -93,7 +93,7 @@ def make_step(
         optimizer.step()
         return value, outputs
 
-    drawing = [type(m).__name__ for m in model.modules() if _draws(m)] if compile else []
+    drawing = [type(m).__name__ for m in model.modules() if draws(m)] if compile else []
     if drawing:
         # a recording would draw once, and replay these numbers for ever
         warnings.warn(
@@ -101,7 +101,7 @@ def make_step(
             RuntimeWarning,
             stacklevel=3,
         )
-    run = _Fallback(update) if compile and not drawing else update
+    run = Fallback(update, "the step") if compile and not drawing else update
     predicts = hasattr(model, "predict") and not hasattr(model, "classify")
 
     def step(x: Array, targets: Array) -> tuple[float, int]:
@@ -116,26 +116,38 @@ def make_step(
     return step
 
 
-def _draws(module: Module) -> bool:
+def draws(module: Module) -> bool:
     """Return whether a module has a generator of NumPy's."""
     return any(isinstance(value, np.random.Generator) for value in vars(module).values())
 
 
-class _Fallback:
-    """A compiled function that goes on as it is where it cannot be recorded, and says so once."""
+class Fallback:
+    """A compiled function that goes on as it is where it cannot be recorded.
 
-    def __init__(self, function: Callable[[Array, Array], tuple[float, Array]]) -> None:
+    Parameters
+    ----------
+    function : callable
+        Of arrays.
+    what : str
+        What a RuntimeWarning calls it then; "": there is none.
+    """
+
+    def __init__(self, function: Callable[..., Any], what: str = "") -> None:
         self._function = function
+        self._what = what
         self._compiled: CompiledFunction | None = CompiledFunction(function)
 
-    def __call__(self, x: Array, targets: Array) -> tuple[float, Array]:
+    def __call__(self, *arrays: Array) -> Any:
+        """Return what the function does."""
         if self._compiled is not None:
             try:
-                value, outputs = self._compiled(x, targets)
-                return value, outputs
+                return self._compiled(*arrays)
             except (TypeError, AttributeError) as error:
                 # a RecordingError, or a layer's own, which cannot do with symbols; what is wrong
                 # with real arrays too is raised again below
-                warnings.warn(f"the step runs uncompiled: {error}", RuntimeWarning, stacklevel=4)
+                if self._what:
+                    warnings.warn(
+                        f"{self._what} runs uncompiled: {error}", RuntimeWarning, stacklevel=4
+                    )
                 self._compiled = None
-        return self._function(x, targets)
+        return self._function(*arrays)
