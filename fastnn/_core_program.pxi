@@ -18,7 +18,7 @@ STALE = object()           # something it has captured may have been bound anew
 cdef int64_t changes = 0
 cdef object get_ident = threading.get_ident
 programs = weakref.WeakSet()   # all there are
-models = weakref.WeakSet()
+loaded = weakref.WeakSet()
 
 
 def note_change():
@@ -425,7 +425,7 @@ cdef class Model:
         if self.model == NULL:
             raise ValueError(text(message))
         self.lock = threading.Lock()
-        models.add(self)
+        loaded.add(self)
         self.inputs = [described(fnn_model_input(self.model, i))
                        for i in range(fnn_model_inputs(self.model))]
         self.outputs = [described(fnn_model_output(self.model, i))
@@ -471,7 +471,7 @@ cdef object described(const fnn_array_type *t):
 def renew_model_locks():
     """As `renew_locks`."""
     cdef Model model
-    for model in list(models):
+    for model in list(loaded):
         model.lock = threading.Lock()
 
 
