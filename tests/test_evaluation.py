@@ -180,9 +180,9 @@ def test_batches_have_the_bits_of_the_model_itself():
         def forward(self, x):
             return fastnn.add(x, self.rng.standard_normal(x.shape)), lambda dy: dy
 
-    x = np.random.default_rng(1).standard_normal((23, 4))
+    x = np.random.default_rng(1).standard_normal((93, 4))
     for layer in (nn.Tanh(), Halves()):
         model = nn.Sequential(layer, nn.Linear(4, 3, rng=0, dtype="f8"))
         assert np.array_equal(training.outputs(model, x, batch_size=5), model(x))
-    drawn = training.outputs(nn.Sequential(Draws()), np.zeros((20, 4)), batch_size=5)
+    drawn = training.outputs(nn.Sequential(Draws()), np.zeros((100, 4)), batch_size=5)
     assert len(np.unique(drawn)) == drawn.size

@@ -145,21 +145,21 @@ class CompiledFunction:
                 if not oldest:
                     self._plans.popitem(last=False)
             self._remember(plan, args, kwargs, flat)
-        return plan.program.run(flat)
+            result = self._run(plan, flat, key)
+        # another thread may have changed what it was recorded with
+        return self._find(args, kwargs) if result is _core.MISS else result
 
     def _run(self, plan: Plan, flat: tuple[Any, ...], key: Any) -> Any:
         """Run a program; MISS if it is not the right one, or no longer."""
-        result = plan.program.run(flat)
-        if result is not _core.STALE:
-            return result
-        changes = _core.get_changes()
-        if not plan.bindings.hold(self.name):
-            self._plans[key].remove(plan)
-            if not self._plans[key]:
-                del self._plans[key]
-            return _core.MISS
-        plan.program.changes = changes
-        return plan.program.run(flat)
+        while (result := plan.program.run(flat)) is _core.STALE:
+            changes = _core.get_changes()
+            if not plan.bindings.hold(self.name):
+                self._plans[key].remove(plan)
+                if not self._plans[key]:
+                    del self._plans[key]
+                return _core.MISS
+            plan.program.changes = changes
+        return result
 
     def _remember(
         self, plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any], flat: tuple[Any, ...]

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from fastnn._core import Array
 
 
+_RECORDED = 16  # batches that outweigh a recording, some ms
+
+
 def outputs(model: Module, x: Array, *, batch_size: int = 256) -> Array:
     """Return the model's outputs for all rows of `x`, computed in batches.
 
@@ -43,9 +46,14 @@ def outputs(model: Module, x: Array, *, batch_size: int = 256) -> Array:
     if len(x) <= batch_size:
         return model(x)
     run: Callable[[Array], Array] = model
-    if isinstance(model, Module) and not any(map(draws, model.modules())):
-        run = Fallback(model.__call__)  # as one call of C; the last batch may be another program
-    return np.concatenate([run(x[i : i + batch_size]) for i in range(0, len(x), batch_size)])
+    worthwhile = len(x) >= _RECORDED * batch_size
+    if worthwhile and isinstance(model, Module) and not any(map(draws, model.modules())):
+        run = Fallback(model.__call__)
+    whole = len(x) - len(x) % batch_size
+    parts = [run(x[i : i + batch_size]) for i in range(0, whole, batch_size)]
+    if whole < len(x):
+        parts.append(model(x[whole:]))  # another shape would be another recording
+    return np.concatenate(parts)
 
 
 def predict(model: Module, x: Array, *, batch_size: int = 256) -> Array:
