@@ -32,8 +32,11 @@ cdef inline void blank(void *args, size_t size) noexcept:
 
 cdef void tell(void *context, int op, fnn_dtype dtype, const void *args) noexcept with gil:
     cdef Recorder r = <Recorder>context
-    r.ops.append((op, dtype, PyBytes_FromStringAndSize(<const char *>args, fnn_op_size(op)),
-                  r.line()))
+    try:
+        r.ops.append((op, dtype, PyBytes_FromStringAndSize(<const char *>args, fnn_op_size(op)),
+                      r.line()))
+    except BaseException as error:   # a kernel cannot raise: the end of the recording does
+        r.error = error
 
 
 cdef class Recorder:
@@ -61,7 +64,7 @@ cdef class Recorder:
 
     cdef readonly list ops, symbols, checks
     cdef readonly dict captured, parameters
-    cdef object code
+    cdef object code, error
     cdef set numbers
 
     def __init__(self, code):
@@ -78,10 +81,12 @@ cdef class Recorder:
         fnn_set_record(tell, <void *>self)
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
         global recordings
         fnn_set_record(NULL, NULL)
         recordings -= 1
+        if self.error is not None and kind is None:
+            raise self.error
 
     def symbol(self, shape, dtype):
         """A new Symbol with memory of its own."""

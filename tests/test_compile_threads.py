@@ -60,6 +60,28 @@ def test_a_thread_records_while_another_computes() -> None:
     assert not failures
 
 
+def test_changes_elsewhere_while_it_is_called() -> None:
+    """Whoever sets attributes of modules in another thread delays calls, no more."""
+    layer = fastnn.nn.Linear(3, 2, rng=0)
+    other = fastnn.nn.Linear(3, 2, rng=1)
+    infer = fastnn.compile(lambda x: layer(x))
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.is_set():
+            other.note = None
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        for i in range(3000):
+            x = np.full((1 + i % 40, 3), i, np.float32)
+            assert np.array_equal(infer(x), layer(x))
+    finally:
+        stop.set()
+        thread.join()
+
+
 def test_in_a_forked_child() -> None:
     model, optimizer = make()
     twin_model, twin_optimizer = make()
