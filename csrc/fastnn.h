@@ -662,7 +662,7 @@ fnn_status fnn_vector_norm(fnn_dtype dtype, const fnn_vector_norm_args *args);
 
 /* out = x (0 where x is NULL), or out += x; 0 or nothing where a mask is false. */
 typedef struct fnn_copy_args {
-    int dims;
+    int dims; /* at least 1 */
     int64_t shape[FNN_MAX_COPY_DIMS];
     const void *x; /* or NULL */
     int64_t x_strides[FNN_MAX_COPY_DIMS];

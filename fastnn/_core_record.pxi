@@ -278,6 +278,10 @@ cdef int assign_views(Array *out, Array *x, const uint8_t *mask, bint accumulate
             args.shape[d] = out.shape[i]
         args.out_strides[d] = out.strides[i] // out.itemsize
         args.x_strides[d] = xs // out.itemsize
+    if d < 0:   # one element
+        d = 0
+        args.shape[0] = 1
+        args.out_strides[0] = args.x_strides[0] = 0
     args.dims = d + 1
     args.x = NULL if x == NULL else x.data
     args.out = out.data

@@ -1,11 +1,10 @@
 /* Two arrays, element by element, either broadcast. */
-#include "ops/real.h"
+#include "ops/strided.h"
 
 fnn_plan VARIANT(binary_forward_plan)(const void *args, int max_members)
 {
     const fnn_binary_args *a = args;
-    int64_t size = 1;
-    for (int d = 0; d < a->dims; d++) size *= a->shape[d];
+    const int64_t size = product_of(a->shape, a->dims);
     return (fnn_plan){members_for(size, SIZE_PER_MEMBER, max_members), 0};
 }
 
@@ -77,21 +76,12 @@ void VARIANT(binary_forward_run)(const void *args, const fnn_team *team)
     const fnn_binary_args *p = args;
     const int last = p->dims - 1;
     const int64_t columns = p->shape[last];
-    int64_t rows = 1;
-    for (int d = 0; d < last; d++) rows *= p->shape[d];
-    /* Few rows are cut, many are dealt out. */
-    const bool cut = rows < team->size;
-    const range own = cut ? (range){0, rows} : split(rows, 1, team->rank, team->size);
-    const range part = cut ? split(columns, LINE, team->rank, team->size) : (range){0, columns};
-    const int64_t as = p->a_strides[last], bs = p->b_strides[last];
-    for (int64_t r = own.begin; r < own.end; r++) {
-        int64_t a_at = part.begin * as, b_at = part.begin * bs;
-        for (int64_t d = last - 1, rest = r; d >= 0; d--) {
-            a_at += rest % p->shape[d] * p->a_strides[d];
-            b_at += rest % p->shape[d] * p->b_strides[d];
-            rest /= p->shape[d];
-        }
+    const share own = own_share(product_of(p->shape, last), columns, team);
+    const int64_t as = p->a_strides[last], bs = p->b_strides[last], begin = own.columns.begin;
+    for (int64_t r = own.rows.begin; r < own.rows.end; r++) {
+        const int64_t a_at = row_offset(r, last, p->shape, p->a_strides) + begin * as;
+        const int64_t b_at = row_offset(r, last, p->shape, p->b_strides) + begin * bs;
         any_row(p->kind, (const real *)p->a + a_at, as, (const real *)p->b + b_at, bs,
-                (real *)p->out + r * columns + part.begin, part.end - part.begin);
+                (real *)p->out + r * columns + begin, own.columns.end - begin);
     }
 }
