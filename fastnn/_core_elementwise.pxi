@@ -1,5 +1,7 @@
 # Two arrays element by element, with NumPy's broadcasting, and the sums that are its gradient.
 
+import math
+
 
 cdef object binary(const char *func, fnn_binary kind, const char *a_name, object a,
                    const char *b_name, object b, object out):
@@ -8,6 +10,9 @@ cdef object binary(const char *func, fnn_binary kind, const char *a_name, object
     blank(&args, sizeof(args))
     cdef fnn_status status
     cdef fnn_dtype dtype
+    cdef Py_ssize_t a_strides[MAX_DIMS]
+    cdef Py_ssize_t b_strides[MAX_DIMS]
+    cdef int d
     cdef object a_ = load(&va, a, func, a_name)
     cdef object b_ = load(&vb, b, func, b_name)
     check_dtype(&vb, b_name, &va, a_name, func)
@@ -23,7 +28,11 @@ cdef object binary(const char *func, fnn_binary kind, const char *a_name, object
     args.a = va.data
     args.b = vb.data
     args.out = vout.data
-    merge_axes(&args, &vout, &va, &vb, func)
+    for d in range(vout.ndim):
+        a_strides[d] = stride_of(&va, d, vout.ndim)
+        b_strides[d] = stride_of(&vb, d, vout.ndim)
+    args.dims = merge_axes(vout.ndim, vout.shape, a_strides, b_strides, args.shape, args.a_strides,
+                           args.b_strides, func)
     dtype = va.dtype
     if vout.size <= HOLD_SIZE:
         status = fnn_binary_forward(dtype, &args)
@@ -55,35 +64,6 @@ cdef Py_ssize_t stride_of(Array *view, int d, int ndim) noexcept:
     return 0 if i < 0 or view.shape[i] == 1 else view.strides[i] // view.itemsize
 
 
-cdef int merge_axes(fnn_binary_args *args, Array *out, Array *a, Array *b,
-                    const char *func) except -1:
-    """Axes of the result that both operands walk as one are one."""
-    cdef int d, last = -1
-    cdef Py_ssize_t x, y, size
-    for d in range(out.ndim):
-        size = out.shape[d]
-        if size == 1:
-            continue
-        x = stride_of(a, d, out.ndim)
-        y = stride_of(b, d, out.ndim)
-        if last >= 0 and args.a_strides[last] == size * x and args.b_strides[last] == size * y:
-            args.shape[last] *= size
-        else:
-            last += 1
-            if last == FNN_MAX_COPY_DIMS:
-                raise ValueError(f"{func.decode()}: at most {FNN_MAX_COPY_DIMS} axes that cannot "
-                                 "be merged")
-            args.shape[last] = size
-        args.a_strides[last] = x
-        args.b_strides[last] = y
-    if last < 0:   # one element
-        last = 0
-        args.shape[0] = 1
-        args.a_strides[0] = args.b_strides[0] = 0
-    args.dims = last + 1
-    return 0
-
-
 cdef object sum_to(object x, object shape, const char *func):
     """Sums of x over the axes that `shape` broadcasts; x itself where there are none."""
     x_shape = tuple(x.shape)
@@ -95,18 +75,11 @@ cdef object sum_to(object x, object shape, const char *func):
     if kept == list(range(len(kept))):           # the last axes: rows
         return row_sum_of(x, x_shape, len(kept)).reshape(shape)
     if summed == list(range(len(summed))):       # the first axes: columns
-        columns = math_prod(x_shape[len(summed):])
-        return bias_backward(x.reshape(math_prod(x_shape[:len(summed)]), columns)).reshape(shape)
+        columns = math.prod(x_shape[len(summed):])
+        return bias_backward(x.reshape(math.prod(x_shape[:len(summed)]), columns)).reshape(shape)
     x = contiguous_array(x.transpose(*summed, *kept), func)
-    rows = math_prod([x_shape[i] for i in summed])
+    rows = math.prod([x_shape[i] for i in summed])
     return bias_backward(x.reshape(rows, x.size // rows)).reshape(shape)
-
-
-cdef object math_prod(object sizes):
-    product = 1
-    for size in sizes:
-        product *= size
-    return product
 
 
 cdef object contiguous_array(object x, const char *func):

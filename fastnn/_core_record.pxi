@@ -253,36 +253,51 @@ cdef object contiguous_copy(Array *view, object array, const char *func, const c
     return new
 
 
+cdef int merge_axes(int ndim, const Py_ssize_t *sizes, const Py_ssize_t *a, const Py_ssize_t *b,
+                    int64_t *shape, int64_t *a_strides, int64_t *b_strides,
+                    const char *func) except -1:
+    """Axes that two arrays walk as one become one, for kernels; return how many, at least 1.
+
+    Strides are in elements, 0 where an array is broadcast.
+    """
+    cdef int i, last = -1
+    for i in range(ndim):
+        if sizes[i] == 1:
+            continue
+        if (last >= 0 and a_strides[last] == sizes[i] * a[i]
+                and b_strides[last] == sizes[i] * b[i]):
+            shape[last] *= sizes[i]
+        else:
+            last += 1
+            if last == FNN_MAX_COPY_DIMS:
+                raise ValueError(f"{func.decode()}: at most {FNN_MAX_COPY_DIMS} axes that cannot "
+                                 "be merged")
+            shape[last] = sizes[i]
+        a_strides[last] = a[i]
+        b_strides[last] = b[i]
+    if last < 0:   # one element
+        last = 0
+        shape[0] = 1
+        a_strides[0] = b_strides[0] = 0
+    return last + 1
+
+
 cdef int assign_views(Array *out, Array *x, const uint8_t *mask, bint accumulate,
                       const char *func) except -1:
     """out = x, or out += x, by the kernel; x NULL: zeros. Both have one shape."""
     cdef fnn_copy_args args
     blank(&args, sizeof(args))
     cdef fnn_status status
-    cdef int d = -1, i
-    cdef Py_ssize_t xs
+    cdef Py_ssize_t to[MAX_DIMS]
+    cdef Py_ssize_t source[MAX_DIMS]
+    cdef int i
     if out.size == 0:
         return 0
     for i in range(out.ndim):
-        if out.shape[i] == 1:
-            continue
-        xs = 0 if x == NULL else x.strides[i]
-        if d >= 0 and (args.out_strides[d] * out.itemsize == out.shape[i] * out.strides[i]
-                       and args.x_strides[d] * out.itemsize == out.shape[i] * xs):
-            args.shape[d] *= out.shape[i]   # one axis with the one before it
-        else:
-            d += 1
-            if d == FNN_MAX_COPY_DIMS:
-                raise ValueError(f"{func.decode()}: an array of more than {FNN_MAX_COPY_DIMS} axes "
-                                 "that cannot be merged cannot be copied")
-            args.shape[d] = out.shape[i]
-        args.out_strides[d] = out.strides[i] // out.itemsize
-        args.x_strides[d] = xs // out.itemsize
-    if d < 0:   # one element
-        d = 0
-        args.shape[0] = 1
-        args.out_strides[0] = args.x_strides[0] = 0
-    args.dims = d + 1
+        to[i] = out.strides[i] // out.itemsize
+        source[i] = 0 if x == NULL else x.strides[i] // out.itemsize
+    args.dims = merge_axes(out.ndim, out.shape, source, to, args.shape, args.x_strides,
+                           args.out_strides, func)
     args.x = NULL if x == NULL else x.data
     args.out = out.data
     args.mask = mask
